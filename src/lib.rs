@@ -232,6 +232,11 @@ struct SchemasPage;
 #[doc = include_str!("../docs/providers/anthropic.md")]
 struct AnthropicPage;
 
+/// The program of the page on Interactions, compiled.
+#[cfg(all(doctest, feature = "ureq"))]
+#[doc = include_str!("../docs/providers/gemini-interactions.md")]
+struct InteractionsPage;
+
 /// The snippets of the page on credentials, compiled.
 #[cfg(all(doctest, feature = "ureq", feature = "bedrock"))]
 #[doc = include_str!("../docs/credentials.md")]

@@ -20,7 +20,7 @@ use unifiedai::{
     policy::{Fallback, FallbackTarget},
     provider::{
         Anthropic, Auth, AwsCredentials, Bedrock, ChatDecoder, Cohere, EncodedRequest, Gemini,
-        Ollama, OpenAiChat, OpenAiResponses, Provider, openai_responses,
+        GeminiInteractions, Ollama, OpenAiChat, OpenAiResponses, Provider, openai_responses,
     },
     sans_io::Exchange,
 };
@@ -38,6 +38,7 @@ fn wires() -> Vec<Arc<dyn Provider>> {
         cerebras(),
         Arc::new(Anthropic::new("k").unwrap()),
         Arc::new(Gemini::new("k").unwrap()),
+        Arc::new(GeminiInteractions::new("k").unwrap()),
         Arc::new(responses.unwrap().build().unwrap()),
         Arc::new(Cohere::new("k").unwrap()),
         Arc::new(Ollama::local().unwrap()),

@@ -1,4 +1,5 @@
-//! Compares every recorded exchange with Gemini's `generateContent` with an independent decoder.
+//! Compares every recorded exchange with Gemini's `generateContent` and with its Interactions API with an independent
+//! decoder.
 
 #![allow(
     clippy::unwrap_used,
@@ -8,6 +9,8 @@
     reason = "a test that goes wrong is to stop"
 )]
 
+#[path = "gemini_interactions/corpus.rs"]
+mod interactions;
 mod support;
 
 use serde_json::{Value, json};

@@ -1,10 +1,13 @@
-//! Requests to Gemini's `generateContent`: one row per feature.
+//! Requests to Gemini's `generateContent` and to its Interactions API: one row per feature.
 
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
     reason = "a test that goes wrong is to stop"
 )]
+
+#[path = "gemini_interactions/requests.rs"]
+mod interactions;
 
 use serde_json::{Value, json};
 use std::collections::BTreeMap;

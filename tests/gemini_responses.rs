@@ -1,4 +1,4 @@
-//! Responses of Gemini's `generateContent`: single bodies, streams and lists give the same; invalid responses are
+//! Responses of Gemini's `generateContent` and of its Interactions API: single bodies, streams and lists give the same; invalid responses are
 //! errors.
 
 #![allow(
@@ -10,6 +10,8 @@
     reason = "a test that goes wrong is to stop"
 )]
 
+#[path = "gemini_interactions/responses.rs"]
+mod interactions;
 mod support;
 
 use std::sync::Arc;

@@ -13,6 +13,9 @@
     reason = "a test that goes wrong is to stop"
 )]
 
+#[path = "gemini_interactions/bombs.rs"]
+mod interactions;
+
 use allocation_counter::measure;
 use bytes::Bytes;
 use std::{
@@ -22,7 +25,10 @@ use std::{
 use unifiedai::{
     CallOptions, ChatRequest, EmbedRequest, RetryPolicy,
     codec::event_stream::{HeaderValue, encode_message},
-    provider::{Anthropic, Bedrock, Cohere, Gemini, Ollama, OpenAiChat, OpenAiResponses, Provider},
+    provider::{
+        Anthropic, Bedrock, Cohere, Gemini, GeminiInteractions, Ollama, OpenAiChat,
+        OpenAiResponses, Provider,
+    },
     sans_io::{CallStart, Exchange, Input, Operation, Step},
     transport::Time,
 };
@@ -556,6 +562,7 @@ fn provider(wire: &str) -> Arc<dyn Provider> {
     match wire {
         "anthropic" => Arc::new(Anthropic::new("k").unwrap()),
         "gemini" => Arc::new(Gemini::new("k").unwrap()),
+        "gemini-interactions" => Arc::new(GeminiInteractions::new("k").unwrap()),
         "bedrock" => {
             let builder = Bedrock::builder().region("us-east-1").api_key("k").unwrap();
             Arc::new(builder.build().unwrap())
@@ -683,7 +690,7 @@ fn explode(bomb: &Bomb, limit: usize) -> u64 {
 
 fn try_all(limit: usize, wire: &str) {
     let mut wrong = Vec::new();
-    for bomb in BOMBS {
+    for bomb in BOMBS.iter().chain(interactions::BOMBS) {
         if wire != "all" && wire != bomb.wire {
             continue;
         }

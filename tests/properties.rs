@@ -55,6 +55,7 @@ const DIALECTS: &[(&str, &[&str])] = &[
     ("bedrock-invoke", &["invoke", "invoke-stream"]),
     ("cohere-v2", &["chat"]),
     ("gemini", &["generate", "generate-stream"]),
+    ("gemini-interactions", &["interactions"]),
     ("ollama", &["chat"]),
     ("openai-responses", &["responses"]),
 ];

@@ -16,7 +16,7 @@ use unifiedai::{
 };
 
 /// A row: its title in the table, and the name of a provider that stands for it.
-const ROWS: [(&str, &str); 25] = [
+const ROWS: [(&str, &str); 27] = [
     ("OpenAI", "openai"),
     ("OpenAI Responses", "openai-responses"),
     ("Azure OpenAI", "azure"),
@@ -24,6 +24,8 @@ const ROWS: [(&str, &str); 25] = [
     ("Anthropic on Vertex AI", "vertex-anthropic"),
     ("Gemini", "gemini"),
     ("Gemini on Vertex AI", "vertex"),
+    ("Gemini Interactions", "gemini-interactions"),
+    ("Gemini Interactions on Vertex AI", "vertex-interactions"),
     ("Amazon Bedrock", "bedrock"),
     ("Cohere", "cohere"),
     ("Cerebras", "cerebras"),

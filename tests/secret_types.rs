@@ -26,7 +26,8 @@ use unifiedai::{
     policy::{Fallback, FallbackTarget},
     provider::{
         Anthropic, Auth, AwsCredentialSource, AwsCredentials, Bedrock, Cohere, Credential, Gemini,
-        Ollama, OpenAiChat, OpenAiResponses, Provider, Signer, openai_responses,
+        GeminiInteractions, Ollama, OpenAiChat, OpenAiResponses, Provider, Signer,
+        openai_responses,
     },
     sans_io::Exchange,
     transport::{
@@ -53,7 +54,7 @@ batch::IterRequests RetryPolicy Role chat::ServerTiming chat::ServiceTier policy
 codec::event_stream::EventStreamError codec::http1::Http1Error codec::ndjson::NdjsonError
 codec::sse::SseError credentials::CredentialRequest credentials::FileAccess provider::FrameKind provider::FrameOutcome provider::bedrock::CacheTtl
 provider::Address provider::AuthStyle provider::MediaKind provider::MediaLimit provider::ProviderDefaults provider::anthropic::AnthropicOptions
-provider::gemini::GeminiOptions provider::openai_chat::OpenAiChatOptions
+provider::gemini::GeminiOptions provider::gemini_interactions::GeminiInteractionsOptions provider::openai_chat::OpenAiChatOptions
 provider::openai_responses::OpenAiResponsesOptions provider::openai_chat::EndMarker provider::openai_chat::ChatProfile
 provider::openai_chat::ReasoningReplay provider::openai_chat::ValueNaming
 provider::IdFormat provider::openai_chat::ForeignCalls provider::openai_chat::MediaPlacement
@@ -206,6 +207,7 @@ fn providers() -> Vec<(&'static str, String)> {
     let bedrock = Bedrock::builder().region("us-east-1").api_key(KEY).unwrap();
     let cohere = Cohere::builder().api_key(KEY).unwrap();
     let gemini = Gemini::builder().api_key(KEY).unwrap();
+    let interactions = GeminiInteractions::builder().api_key(KEY).unwrap();
     let ollama = Ollama::builder().api_key(KEY).unwrap();
     let chat = OpenAiChat::custom("https://x.test/v1")
         .api_key(KEY)
@@ -224,6 +226,10 @@ fn providers() -> Vec<(&'static str, String)> {
         ("provider::Bedrock", shown(&bedrock.build().unwrap())),
         ("provider::Cohere", shown(&cohere.build().unwrap())),
         ("provider::Gemini", shown(&gemini.build().unwrap())),
+        (
+            "provider::GeminiInteractions",
+            shown(&interactions.build().unwrap()),
+        ),
         ("provider::Ollama", shown(&ollama.build().unwrap())),
         ("provider::OpenAiChat", shown(&chat.build().unwrap())),
         (

@@ -22,6 +22,7 @@ const ANTHROPIC: &str = "anthropic-messages";
 const BEDROCK: &str = "bedrock-converse";
 const COHERE: &str = "cohere-v2";
 const GEMINI: &str = "gemini";
+const INTERACTIONS: &str = "gemini-interactions";
 
 /// An event, in the form of each API.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -108,6 +109,34 @@ fn gemini(event: Event<'_>) -> Vec<Value> {
     }]
 }
 
+fn interactions(event: Event<'_>) -> Vec<Value> {
+    let start = |n: u32, step: Value| json!({"event_type": "step.start", "index": n, "step": step});
+    let delta =
+        |n: u32, delta: Value| json!({"event_type": "step.delta", "index": n, "delta": delta});
+    vec![match event {
+        Start => {
+            json!({"event_type": "interaction.created", "interaction": {"id": "m", "status": "in_progress"}})
+        }
+        Text(text) => delta(0, json!({"type": "text", "text": text})),
+        EndText => json!({"event_type": "step.stop", "index": 0}),
+        Call(n) => start(
+            n,
+            json!({"type": "function_call", "id": format!("c{n}"), "name": format!("f{n}"), "arguments": {}}),
+        ),
+        Piece(n, piece) => delta(n, json!({"type": "arguments_delta", "arguments": piece})),
+        Close(n) => json!({"event_type": "step.stop", "index": n}),
+        Reason(reason) => {
+            let status = match reason {
+                "end_turn" => "completed",
+                "tool_use" => "requires_action",
+                _ => "incomplete",
+            };
+            json!({"event_type": "interaction.completed", "interaction": {"id": "m", "status": status}})
+        }
+        End => return Vec::new(),
+    }]
+}
+
 fn bedrock(event: Event<'_>) -> Vec<(&'static str, Value)> {
     vec![match event {
         Start => ("messageStart", json!({"role": "assistant"})),
@@ -144,6 +173,7 @@ fn answer(wire: &str, events: &[Event<'_>]) -> Result<UnifiedChatResponse, Error
         ANTHROPIC => sse(&all.flat_map(anthropic).collect::<Vec<_>>()),
         COHERE => sse(&all.flat_map(cohere).collect::<Vec<_>>()),
         GEMINI => sse(&all.flat_map(gemini).collect::<Vec<_>>()),
+        INTERACTIONS => sse(&all.flat_map(interactions).collect::<Vec<_>>()),
         _ => {
             let frames = all.flat_map(bedrock).flat_map(|(name, data)| {
                 let headers = [
@@ -163,7 +193,7 @@ fn run(wire: &str, answer: &Answer) -> Result<UnifiedChatResponse, Error> {
     let provider = match wire {
         ANTHROPIC => "anthropic",
         COHERE => "cohere",
-        GEMINI => "gemini",
+        GEMINI | INTERACTIONS => "gemini",
         _ => "bedrock",
     };
     let provider = provider_for_recording(provider, wire).unwrap();
@@ -183,7 +213,7 @@ fn codes(response: &UnifiedChatResponse) -> Vec<&str> {
         .collect()
 }
 
-const WIRES: [&str; 4] = [ANTHROPIC, BEDROCK, COHERE, GEMINI];
+const WIRES: [&str; 5] = [ANTHROPIC, BEDROCK, COHERE, GEMINI, INTERACTIONS];
 
 #[test]
 fn a_call_that_was_only_announced_is_an_error() {
@@ -308,14 +338,16 @@ fn a_call_after_the_finish_reason_is_a_call_to_execute() {
         .first()
         .and_then(|choice| choice.finish_reason.clone());
     assert_eq!(reason, Some(FinishReason::ToolCalls));
-    // The finish reason ends a stream of this API: content after it is named in a warning.
+    // The finish reason ends a stream of these APIs: content after it is named in a warning.
     let mut events = vec![Start, Text("Hi"), Reason("end_turn")];
     events.extend([Call(1), Close(1)]);
-    let response = answer(COHERE, &events).unwrap();
-    assert_eq!(
-        (names(&response), codes(&response).first()),
-        (vec![], Some(&"behind_end"))
-    );
+    for wire in [COHERE, INTERACTIONS] {
+        let response = answer(wire, &events).unwrap();
+        assert_eq!(
+            (names(&response), codes(&response).first()),
+            (vec![], Some(&"behind_end"))
+        );
+    }
 }
 
 #[test]
@@ -337,6 +369,37 @@ fn an_unfinished_server_side_call_is_dropped_and_named() {
         events.extend(anthropic(Piece(1, piece)));
         events.extend([Reason("end_turn"), End].into_iter().flat_map(anthropic));
         let response = run(ANTHROPIC, &sse(&events)).unwrap();
+        let content = &response.message().unwrap().content;
+        let opaque = content
+            .iter()
+            .filter(|part| matches!(part, ContentPart::ProviderBlock(_)));
+        assert_eq!(opaque.count(), kept, "{events:?}");
+        assert_eq!(codes(&response), ["item_not_completed"], "{events:?}");
+    }
+    let search = |step: Value| json!({"event_type": "step.start", "index": 1, "step": step});
+    let call = |arguments: Value| {
+        search(json!({"type": "google_search_call", "id": "s", "arguments": arguments}))
+    };
+    let result = search(json!({"type": "google_search_result", "call_id": "s"}));
+    let bare = search(json!({"type": "file_search_call", "id": "s"}));
+    for (step, piece, kept) in [
+        (call(json!({})), "", 0),
+        (call(json!({})), "{\"queries\":", 0),
+        (call(json!({})), "{\"queries\":[]}", 1),
+        (call(json!({"queries": ["x"]})), "", 1),
+        (bare, "", 0),
+        (result, "", 1),
+    ] {
+        let mut events: Vec<Value> = [Start, Text("Hi"), EndText]
+            .into_iter()
+            .flat_map(interactions)
+            .collect();
+        events.push(step);
+        if !piece.is_empty() {
+            events.extend(interactions(Piece(1, piece)));
+        }
+        events.extend(interactions(Reason("end_turn")));
+        let response = run(INTERACTIONS, &sse(&events)).unwrap();
         let content = &response.message().unwrap().content;
         let opaque = content
             .iter()

@@ -16,7 +16,7 @@ use support::drive::{Answer, Arrival, chat};
 use unifiedai::{
     ChatRequest, FinishReason, UnifiedChatResponse,
     codec::event_stream::{HeaderValue, encode_message},
-    provider::{Anthropic, Bedrock, Cohere, Gemini, Ollama, Provider},
+    provider::{Anthropic, Bedrock, Cohere, Gemini, GeminiInteractions, Ollama, Provider},
     transport::testing::provider_for_recording,
 };
 
@@ -24,6 +24,7 @@ fn provider(wire: &str) -> Arc<dyn Provider> {
     match wire {
         "anthropic" => Arc::new(Anthropic::new("k").unwrap()),
         "gemini" => Arc::new(Gemini::new("k").unwrap()),
+        "gemini-interactions" => Arc::new(GeminiInteractions::new("k").unwrap()),
         "bedrock" => {
             let builder = Bedrock::builder().region("us-east-1").api_key("k").unwrap();
             Arc::new(builder.build().unwrap())
@@ -81,7 +82,7 @@ fn seen(response: &UnifiedChatResponse) -> String {
 /// The names of untyped fields are somewhere in the response.
 #[test]
 fn untyped_members_are_kept_or_named() {
-    let rows: [(&str, Value, &[&str]); 12] = [
+    let rows: [(&str, Value, &[&str]); 13] = [
         (
             "anthropic",
             json!({"id": "1", "content": [{"type": "text", "text": "a", "glow": 1}], "stop_reason": "end_turn", "mood": {"a": 1}}),
@@ -106,6 +107,13 @@ fn untyped_members_are_kept_or_named() {
             "gemini",
             json!({"candidates": [{"content": {"parts": [{"text": "a", "glow": 1}], "tone": "b"}, "finishReason": "STOP", "mood": 3}], "era": "now"}),
             &["glow", "tone", "mood", "era"],
+        ),
+        (
+            "gemini-interactions",
+            json!({"status": "completed", "era": "now", "steps": ["bare", {"type": "hologram", "x": 1}, {"type": "model_output", "tone": "b", "content": ["said", {"type": "text", "text": "a", "glow": 1}, {"type": "scent", "notes": 2}]}, {"type": "function_call", "id": "c", "name": "f", "arguments": {}, "haste": 3}, {"type": "thought", "weight": 4}]}),
+            &[
+                "era", "bare", "hologram", "tone", "said", "glow", "notes", "haste", "weight",
+            ],
         ),
         (
             "gemini",

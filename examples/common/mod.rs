@@ -199,7 +199,7 @@ pub(crate) fn default_model(provider: &str) -> &'static str {
         "vertex-anthropic" => "claude-sonnet-4-5@20250929",
         "bedrock" => "amazon.nova-lite-v1:0",
         "cohere" => "command-a-03-2025",
-        "gemini" | "vertex" => "gemini-2.5-flash",
+        "gemini" | "vertex" | "gemini-interactions" | "vertex-interactions" => "gemini-2.5-flash",
         "ollama" => "llama3.2",
         "openai" | "openai-responses" | "azure" | "azure-responses" => "gpt-4.1-mini",
         _ => "gpt-oss-120b",

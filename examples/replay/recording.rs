@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, sync::Arc, time::SystemTime};
 use unifiedai::{
-    CallOptions, ChatRequest, Error, Model, RetryPolicy, UnifiedChatResponse,
+    CallOptions, ChatRequest, Error, Json, Model, RetryPolicy, UnifiedChatResponse,
     sans_io::{CallStart, Exchange, Input, Operation, Step},
     transport::{
         RequestDelivery, Time, TransportError, TransportErrorKind, testing::provider_for_recording,
@@ -158,6 +158,13 @@ impl Recording {
             .stream(self.streaming)
             .drop_unsupported();
         request.n = wanted.n.filter(|n| *n > 0);
+        // An unfinished response is then what was asked for.
+        if wanted.background == Some(true) {
+            let value = Json::parse("true").ok();
+            request
+                .extra
+                .extend(value.map(|value| ("background".to_owned(), value)));
+        }
         request
     }
 }
@@ -168,6 +175,7 @@ impl Recording {
 struct Wanted {
     model: Option<String>,
     n: Option<u32>,
+    background: Option<bool>,
 }
 
 impl Message {

@@ -1,8 +1,8 @@
 use std::sync::Arc;
 use unifiedai::{
     provider::{
-        Anthropic, AwsCredentials, Bedrock, Cohere, Gemini, Ollama, OpenAiChat, OpenAiResponses,
-        Provider,
+        Anthropic, AwsCredentials, Bedrock, Cohere, Gemini, GeminiInteractions, Ollama, OpenAiChat,
+        OpenAiResponses, Provider,
     },
     transport::testing::provider_for_recording,
 };
@@ -21,6 +21,7 @@ pub const WIRES: &[(&str, &str)] = &[
     ("cohere", "cohere-v2"),
     ("ollama", "ollama"),
     ("mistral", "openai-chat"),
+    ("gemini", "gemini-interactions"),
 ];
 
 /// The API of a letter, or of any byte. `None` if this version does not support it.
@@ -31,7 +32,7 @@ pub fn wire(letter: u8) -> Option<Arc<dyn Provider>> {
 
 /// Providers with a key, for encoding requests.
 pub fn keyed(letter: u8) -> Arc<dyn Provider> {
-    match letter.wrapping_sub(b'a') % 10 {
+    match letter.wrapping_sub(b'a') % 11 {
         0 => Arc::new(OpenAiChat::cerebras(CANARY).unwrap()),
         1 => {
             let server = OpenAiChat::custom("https://models.example/v1");
@@ -56,6 +57,7 @@ pub fn keyed(letter: u8) -> Arc<dyn Provider> {
             let server = Ollama::builder().base_url("https://models.example");
             Arc::new(server.api_key(CANARY).unwrap().build().unwrap())
         }
+        10 => Arc::new(GeminiInteractions::new(CANARY).unwrap()),
         _ => Arc::new(OpenAiChat::azure("resource", "deployment", CANARY).unwrap()),
     }
 }

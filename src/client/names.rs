@@ -6,19 +6,21 @@ use crate::{
 };
 
 /// Providers with an API of their own. Bedrock is included whether or not its feature is enabled.
-const BUILT_IN: [&str; 8] = [
+const BUILT_IN: [&str; 10] = [
     "anthropic",
     "azure-anthropic",
     "vertex-anthropic",
     "bedrock",
     "gemini",
     "vertex",
+    "gemini-interactions",
+    "vertex-interactions",
     "cohere",
     "ollama",
 ];
 
 /// Names of vendors, products and models that suggest a provider.
-const ALIASES: [(&str, &str); 30] = [
+const ALIASES: [(&str, &str); 31] = [
     ("amazon", "bedrock"),
     ("amazon-bedrock", "bedrock"),
     ("aws", "bedrock"),
@@ -33,6 +35,7 @@ const ALIASES: [(&str, &str); 30] = [
     ("gpt", "openai"),
     ("grok", "xai"),
     ("hf", "huggingface"),
+    ("interactions", "gemini-interactions"),
     ("kimi", "moonshot"),
     ("lmstudio", "lm-studio"),
     ("llamacpp", "llama-cpp"),

@@ -107,7 +107,19 @@ fn by_error_code(word: &str, status: u16) -> Option<ErrorKind> {
         | "cyber_policy_violation"
         | "data_inspection_failed"
         | "invalid_prompt"
-        | "image_content_policy_violation" => ContentFiltered,
+        | "image_content_policy_violation"
+        // Gemini Interactions: "Generation blocked codes" of Google's error reference.
+        | "safety"
+        | "recitation"
+        | "language"
+        | "prohibited_content"
+        | "spii"
+        | "blocklist"
+        | "image_safety"
+        | "image_prohibited_content"
+        | "image_recitation"
+        | "image_other"
+        | "content_blocked" => ContentFiltered,
         "invalid_api_key"
         | "wrong_api_key"
         | "authentication_error"
@@ -189,7 +201,21 @@ fn by_error_code(word: &str, status: u16) -> Option<ErrorKind> {
         // The other codes are less specific than a status such as 503.
         _ if status >= 400 => return None,
         "server_error" | "api_error" | "INTERNAL" | "internal_error" => InternalServer,
-        "invalid_request_error" | "INVALID_ARGUMENT" => BadRequest,
+        "invalid_request_error"
+        | "INVALID_ARGUMENT"
+        | "invalid_request"
+        | "parameter_unknown"
+        | "failed_precondition"
+        | "out_of_range"
+        | "unimplemented" => BadRequest,
+        // Gemini Interactions: the words for the statuses 401, 402, 404, 409, 429, 499 and 504.
+        "authentication" => Authentication,
+        "payment_required" => QuotaExceeded,
+        "not_found" => NotFound,
+        "already_exists" | "aborted" => Conflict,
+        "too_many_requests" => RateLimit,
+        "cancelled" => Cancelled,
+        "deadline_exceeded" | "gateway_timeout" => Timeout,
         _ => return None,
     })
 }
@@ -319,6 +345,14 @@ mod tests {
             (399, "", "server_error", InternalServer),
             (200, "", "INVALID_ARGUMENT", BadRequest),
             (200, "", "timeout_error", Timeout),
+            (200, "gateway_timeout", "", Timeout),
+            (200, "authentication", "", Authentication),
+            (200, "too_many_requests", "", RateLimit),
+            (200, "parameter_unknown", "", BadRequest),
+            (200, "safety", "", ContentFiltered),
+            (400, "prohibited_content", "", ContentFiltered),
+            (400, "invalid_request", "", BadRequest),
+            (429, "quota_exceeded", "", QuotaExceeded),
             (400, "", "timeout_error", BadRequest),
             (500, "", "timeout_error", Timeout),
             (400, "content_filter", "", ContentFiltered),

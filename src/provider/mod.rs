@@ -9,6 +9,7 @@ pub(crate) mod batch_api;
 pub mod bedrock;
 pub mod cohere;
 pub mod gemini;
+pub mod gemini_interactions;
 pub(crate) mod kit;
 pub mod ollama;
 pub mod openai_chat;
@@ -38,6 +39,7 @@ pub use batch_api::{
 pub use bedrock::{BatchStorage, Bedrock};
 pub use cohere::Cohere;
 pub use gemini::Gemini;
+pub use gemini_interactions::GeminiInteractions;
 pub use kit::{
     api_request::{ApiAnswer, ApiRequest, ApiResponse},
     base_url::BaseUrl,

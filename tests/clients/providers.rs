@@ -92,6 +92,8 @@ fn large_protocols_call_tools_and_report_usage() {
         "vertex-anthropic",
         "gemini",
         "vertex",
+        "gemini-interactions",
+        "vertex-interactions",
         "openai-responses",
         "cohere",
         "ollama",
@@ -182,7 +184,12 @@ fn texts_are_embedded_over_every_transport() {
 #[test]
 fn providers_without_embeddings_are_refused() {
     let server = support::server();
-    for name in ["anthropic", "vertex", "openai-responses"] {
+    for name in [
+        "anthropic",
+        "vertex",
+        "gemini-interactions",
+        "openai-responses",
+    ] {
         let client = Client::shared(
             unifiedai::transport::UreqTransport::new(),
             on_loopback(name, &server).unwrap(),

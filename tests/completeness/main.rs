@@ -39,6 +39,7 @@ const WIRES: &[(&str, &[&str])] = &[
     ("anthropic-messages", &["messages"]),
     ("anthropic-vertex", &["messages"]),
     ("gemini", &["generate", "generate-stream"]),
+    ("gemini-interactions", &["interactions"]),
     ("cohere-v2", &["chat"]),
     ("ollama", &["chat"]),
     #[cfg(feature = "bedrock")]

@@ -4,8 +4,8 @@ use http::Request;
 use unifiedai::{
     ChatRequest, ContentPart, EmbedRequest, Error, ErrorKind,
     provider::{
-        Anthropic, Auth, Bedrock, BuildProvider, Cohere, Gemini, Ollama, OpenAiChat,
-        OpenAiResponses, Provider, ProviderBuilder, openai_chat::profiles,
+        Anthropic, Auth, Bedrock, BuildProvider, Cohere, Gemini, GeminiInteractions, Ollama,
+        OpenAiChat, OpenAiResponses, Provider, ProviderBuilder, openai_chat::profiles,
     },
 };
 
@@ -45,6 +45,7 @@ fn every_request_has_the_builder_s_headers_and_query() {
         requests(Bedrock::builder().region("us-east-1")),
         requests(Cohere::builder()),
         requests(Gemini::builder()),
+        requests(GeminiInteractions::builder()),
         requests(Ollama::builder()),
         requests(OpenAiChat::builder()),
         requests(OpenAiResponses::builder()),
@@ -86,6 +87,11 @@ fn missing_settings_have_the_same_error_at_every_provider() {
         ),
         (missing(Cohere::builder()), "COHERE_API_KEY"),
         (missing(Gemini::builder()), "GEMINI_API_KEY"),
+        (missing(GeminiInteractions::builder()), "GEMINI_API_KEY"),
+        (
+            missing(GeminiInteractions::builder().vertex("p", "global").unwrap()),
+            "GOOGLE_OAUTH_ACCESS_TOKEN",
+        ),
         (missing(OpenAiChat::builder()), "OPENAI_API_KEY"),
         (
             missing(OpenAiChat::builder().profile(profiles::GROQ)),
@@ -122,6 +128,10 @@ fn a_new_provider_uses_its_own_server() {
         ),
         (
             Gemini::new("k").unwrap().base_url().clone(),
+            "generativelanguage.googleapis.com",
+        ),
+        (
+            GeminiInteractions::new("k").unwrap().base_url().clone(),
             "generativelanguage.googleapis.com",
         ),
         (Ollama::new("k").unwrap().base_url().clone(), "ollama.com"),

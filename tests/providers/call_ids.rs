@@ -6,7 +6,8 @@ use std::{collections::BTreeSet, sync::Arc};
 use unifiedai::{
     ChatRequest, ContentPart, ErrorKind, Message, Role, Tool, ToolCall, ToolResult,
     provider::{
-        Anthropic, Bedrock, Gemini, IdFormat, OpenAiChat, OpenAiResponses, Provider,
+        Anthropic, Bedrock, Gemini, GeminiInteractions, IdFormat, OpenAiChat, OpenAiResponses,
+        Provider,
         openai_chat::{self, profiles},
         openai_responses,
     },
@@ -191,6 +192,10 @@ fn tool_result_without_call_is_refused_by_every_provider() {
     let provider = &super::wires()[4];
     let continued = request.extra("previous_response_id", "resp_1").unwrap();
     assert!(provider.encode_chat(&continued).is_ok());
+    let request = ChatRequest::new("m").tool_result(ToolResult::new("c1", "42"));
+    let continued = request.extra("previous_interaction_id", "v1_1").unwrap();
+    let interactions = GeminiInteractions::new("k").unwrap();
+    assert!(interactions.encode_chat(&continued).is_ok());
 }
 
 #[test]
@@ -254,6 +259,7 @@ fn a_call_without_a_result_is_refused_where_the_server_refuses_it() {
     servers.push(Arc::new(OpenAiResponses::new(key).unwrap()));
     servers.push(Arc::new(Anthropic::new(key).unwrap()));
     servers.push(Arc::new(Gemini::new(key).unwrap()));
+    servers.push(Arc::new(GeminiInteractions::new(key).unwrap()));
     servers.push(Arc::new(
         Gemini::builder()
             .vertex("p", "global")

@@ -50,6 +50,7 @@ fn block_of(model_family: &str) -> Value {
     match model_family {
         "anthropic" => json!({"type": "redacted_thinking", "data": "opaque-of-maker"}),
         "gemini" => json!({"thoughtSignature": "opaque-of-maker"}),
+        "gemini-interactions" => json!({"type": "thought", "signature": "opaque-of-maker"}),
         "openai-responses" => {
             json!({"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "opaque-of-maker"})
         }
@@ -118,7 +119,8 @@ fn foreign_parts_are_dropped_with_warnings() {
                 was_signed && !keeps,
                 "{pair}: {warnings:?}"
             );
-            let marks = ["anthropic", "gemini", "bedrock"].contains(&to.name());
+            let marks =
+                ["anthropic", "gemini", "gemini-interactions", "bedrock"].contains(&to.name());
             assert_eq!(
                 told("tool_error_unmarked") == 0,
                 marks,

@@ -3,8 +3,8 @@
 use unifiedai::{
     Error, ErrorKind,
     provider::{
-        Anthropic, BaseUrl, Bedrock, Cohere, Gemini, Ollama, OpenAiChat, OpenAiResponses, Provider,
-        openai_chat::profiles, openai_responses,
+        Anthropic, BaseUrl, Bedrock, Cohere, Gemini, GeminiInteractions, Ollama, OpenAiChat,
+        OpenAiResponses, Provider, openai_chat::profiles, openai_responses,
     },
 };
 
@@ -43,6 +43,10 @@ fn built(is_allowed: bool) -> Vec<(&'static str, Built)> {
             build!(Anthropic::builder().api_key("k").unwrap()),
         ),
         ("gemini", build!(Gemini::builder().api_key("k").unwrap())),
+        (
+            "gemini-interactions",
+            build!(GeminiInteractions::builder().api_key("k").unwrap()),
+        ),
         ("cohere", build!(Cohere::builder().api_key("k").unwrap())),
         ("ollama", build!(Ollama::builder().api_key("k").unwrap())),
         ("bedrock", build!(bedrock().api_key("k").unwrap())),

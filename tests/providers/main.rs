@@ -25,7 +25,10 @@ use serde_json::Value;
 use unifiedai::{
     ChatRequest, Error,
     chat::Warning,
-    provider::{Anthropic, Bedrock, Cohere, Gemini, Ollama, OpenAiChat, OpenAiResponses, Provider},
+    provider::{
+        Anthropic, Bedrock, Cohere, Gemini, GeminiInteractions, Ollama, OpenAiChat,
+        OpenAiResponses, Provider,
+    },
 };
 
 /// One provider of each API, and Cerebras, in the order of the tables' columns.
@@ -39,6 +42,7 @@ fn wires() -> Vec<Box<dyn Provider>> {
         Box::new(Cohere::new("k").unwrap()),
         Box::new(Ollama::local().unwrap()),
         Box::new(Bedrock::new("us-east-1", "k").unwrap()),
+        Box::new(GeminiInteractions::new("k").unwrap()),
     ]
 }
 

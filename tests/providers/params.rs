@@ -13,55 +13,55 @@ use unifiedai::{
 /// The path of a parameter in the body (dots lead into objects and lists). `-`: refused by name. `=`: the API's
 /// default behaviour. `!path`: expressed by omitting the value at this path.
 const TABLE: &str = "
-member | cerebras | openai | anthropic | gemini | responses | cohere | ollama | bedrock
-max_tokens | max_completion_tokens | max_completion_tokens | max_tokens | generationConfig.maxOutputTokens | max_output_tokens | max_tokens | options.num_predict | inferenceConfig.maxTokens
-min_tokens | min_completion_tokens | - | - | - | - | - | - | -
-temperature | temperature | temperature | temperature | generationConfig.temperature | temperature | temperature | options.temperature | inferenceConfig.temperature
-top_p | top_p | top_p | top_p | generationConfig.topP | top_p | p | options.top_p | inferenceConfig.topP
-top_k | - | - | top_k | generationConfig.topK | - | k | options.top_k | -
-min_p | - | - | - | - | - | - | options.min_p | -
-frequency_penalty | frequency_penalty | frequency_penalty | - | generationConfig.frequencyPenalty | - | frequency_penalty | options.frequency_penalty | -
-presence_penalty | presence_penalty | presence_penalty | - | generationConfig.presencePenalty | - | presence_penalty | options.presence_penalty | -
-repetition_penalty | - | - | - | - | - | - | options.repeat_penalty | -
-logit_bias | logit_bias | logit_bias | - | - | - | - | - | -
-logprobs | logprobs | logprobs | - | generationConfig.responseLogprobs | include | logprobs | logprobs | -
-top_logprobs | top_logprobs | top_logprobs | - | generationConfig.logprobs | top_logprobs | - | top_logprobs | -
-n | n | n | - | generationConfig.candidateCount | - | - | - | -
-seed | seed | seed | - | generationConfig.seed | - | seed | options.seed | -
-parallel_tool_calls | parallel_tool_calls | parallel_tool_calls | tool_choice.disable_parallel_tool_use | - | parallel_tool_calls | - | - | -
-reasoning_effort | reasoning_effort | reasoning_effort | output_config.effort | generationConfig.thinkingConfig.thinkingLevel | reasoning.effort | - | think | outputConfig.effort
-reasoning_effort: none | reasoning_effort | reasoning_effort | thinking.type | generationConfig.thinkingConfig.thinkingBudget | reasoning.effort | thinking.type | think | -
-reasoning_effort: minimal | reasoning_effort | reasoning_effort | - | generationConfig.thinkingConfig.thinkingLevel | reasoning.effort | - | - | outputConfig.effort
-reasoning_format | reasoning_format | - | = | generationConfig.thinkingConfig.includeThoughts | reasoning.summary | - | - | -
-reasoning_format: raw | reasoning_format | - | - | - | - | - | - | -
-reasoning_max_tokens | - | - | thinking.budget_tokens | generationConfig.thinkingConfig.thinkingBudget | - | thinking.token_budget | - | -
-disable_reasoning | disable_reasoning | - | thinking.type | generationConfig.thinkingConfig.thinkingBudget | reasoning.effort | thinking.type | think | -
-clear_reasoning | clear_thinking | - | - | - | - | - | - | -
-verbosity | - | verbosity | - | - | text.verbosity | - | - | -
-prompt_cache_key | prompt_cache_key | prompt_cache_key | - | - | prompt_cache_key | - | - | -
-cached_content | - | - | - | cachedContent | - | - | - | -
-service_tier | service_tier | service_tier | - | serviceTier | service_tier | - | - | serviceTier.type
-service_tier: auto | service_tier | service_tier | service_tier | = | service_tier | - | - | =
-service_tier: default | service_tier | service_tier | service_tier | serviceTier | service_tier | - | - | serviceTier.type
-model_parameters | model_parameters | - | - | - | - | - | - | -
-user_id | user | user | metadata.user_id | - | safety_identifier | - | - | -
-metadata | - | metadata | - | - | metadata | - | - | requestMetadata.k
-store | - | store | - | - | store | - | - | -
-include_usage | = | = | = | = | = | = | = | =
-include_usage: false | !stream_options | !stream_options | - | - | - | - | - | -
-tools | tools.1.function.name | tools.1.function.name | tools.1.name | tools.0.functionDeclarations.1.name | tools.1.name | tools.1.function.name | tools.1.function.name | toolConfig.tools.1.toolSpec.name
-tools: strict | tools.0.function.strict | tools.0.function.strict | tools.0.strict | toolConfig.functionCallingConfig.mode | tools.0.strict | strict_tools | - | toolConfig.tools.0.toolSpec.strict
-tools: another's | - | - | - | - | - | - | - | -
-tool_choice | tool_choice | tool_choice | tool_choice.type | toolConfig.functionCallingConfig.mode | tool_choice | tool_choice | - | toolConfig.toolChoice.any
-tool_choice: none | tool_choice | tool_choice | tool_choice.type | toolConfig.functionCallingConfig.mode | tool_choice | tool_choice | !tools | !toolConfig
-tool_choice: function | tool_choice.function.name | tool_choice.function.name | tool_choice.name | toolConfig.functionCallingConfig.allowedFunctionNames.0 | tool_choice.name | - | - | toolConfig.toolChoice.tool.name
-stop | stop | stop | stop_sequences | generationConfig.stopSequences | - | stop_sequences | options.stop | inferenceConfig.stopSequences
-response_format | response_format | response_format | output_config.format | generationConfig.responseJsonSchema | text.format | response_format.json_schema | format | outputConfig.textFormat
-response_format: object | response_format | response_format | - | generationConfig.responseMimeType | text.format | response_format | format | -
-prediction | prediction | prediction | - | - | - | - | - | -
-extra | - | marker | marker | marker | marker | marker | marker | -
-name | messages.0.name | messages.0.name | - | - | - | - | - | -
-detail | messages.0.content.1.image_url.detail | messages.0.content.1.image_url.detail | - | - | input.0.content.1.detail | messages.0.content.1.image_url.detail | - | -
+member | cerebras | openai | anthropic | gemini | responses | cohere | ollama | bedrock | interactions
+max_tokens | max_completion_tokens | max_completion_tokens | max_tokens | generationConfig.maxOutputTokens | max_output_tokens | max_tokens | options.num_predict | inferenceConfig.maxTokens | generation_config.max_output_tokens
+min_tokens | min_completion_tokens | - | - | - | - | - | - | - | -
+temperature | temperature | temperature | temperature | generationConfig.temperature | temperature | temperature | options.temperature | inferenceConfig.temperature | generation_config.temperature
+top_p | top_p | top_p | top_p | generationConfig.topP | top_p | p | options.top_p | inferenceConfig.topP | generation_config.top_p
+top_k | - | - | top_k | generationConfig.topK | - | k | options.top_k | - | generation_config.top_k
+min_p | - | - | - | - | - | - | options.min_p | - | -
+frequency_penalty | frequency_penalty | frequency_penalty | - | generationConfig.frequencyPenalty | - | frequency_penalty | options.frequency_penalty | - | -
+presence_penalty | presence_penalty | presence_penalty | - | generationConfig.presencePenalty | - | presence_penalty | options.presence_penalty | - | -
+repetition_penalty | - | - | - | - | - | - | options.repeat_penalty | - | -
+logit_bias | logit_bias | logit_bias | - | - | - | - | - | - | -
+logprobs | logprobs | logprobs | - | generationConfig.responseLogprobs | include | logprobs | logprobs | - | -
+top_logprobs | top_logprobs | top_logprobs | - | generationConfig.logprobs | top_logprobs | - | top_logprobs | - | -
+n | n | n | - | generationConfig.candidateCount | - | - | - | - | -
+seed | seed | seed | - | generationConfig.seed | - | seed | options.seed | - | generation_config.seed
+parallel_tool_calls | parallel_tool_calls | parallel_tool_calls | tool_choice.disable_parallel_tool_use | - | parallel_tool_calls | - | - | - | -
+reasoning_effort | reasoning_effort | reasoning_effort | output_config.effort | generationConfig.thinkingConfig.thinkingLevel | reasoning.effort | - | think | outputConfig.effort | generation_config.thinking_level
+reasoning_effort: none | reasoning_effort | reasoning_effort | thinking.type | generationConfig.thinkingConfig.thinkingBudget | reasoning.effort | thinking.type | think | - | -
+reasoning_effort: minimal | reasoning_effort | reasoning_effort | - | generationConfig.thinkingConfig.thinkingLevel | reasoning.effort | - | - | outputConfig.effort | generation_config.thinking_level
+reasoning_format | reasoning_format | - | = | generationConfig.thinkingConfig.includeThoughts | reasoning.summary | - | - | - | generation_config.thinking_summaries
+reasoning_format: raw | reasoning_format | - | - | - | - | - | - | - | -
+reasoning_max_tokens | - | - | thinking.budget_tokens | generationConfig.thinkingConfig.thinkingBudget | - | thinking.token_budget | - | - | -
+disable_reasoning | disable_reasoning | - | thinking.type | generationConfig.thinkingConfig.thinkingBudget | reasoning.effort | thinking.type | think | - | -
+clear_reasoning | clear_thinking | - | - | - | - | - | - | - | -
+verbosity | - | verbosity | - | - | text.verbosity | - | - | - | -
+prompt_cache_key | prompt_cache_key | prompt_cache_key | - | - | prompt_cache_key | - | - | - | -
+cached_content | - | - | - | cachedContent | - | - | - | - | -
+service_tier | service_tier | service_tier | - | serviceTier | service_tier | - | - | serviceTier.type | service_tier
+service_tier: auto | service_tier | service_tier | service_tier | = | service_tier | - | - | = | =
+service_tier: default | service_tier | service_tier | service_tier | serviceTier | service_tier | - | - | serviceTier.type | service_tier
+model_parameters | model_parameters | - | - | - | - | - | - | - | -
+user_id | user | user | metadata.user_id | - | safety_identifier | - | - | - | -
+metadata | - | metadata | - | - | metadata | - | - | requestMetadata.k | labels.k
+store | - | store | - | - | store | - | - | - | store
+include_usage | = | = | = | = | = | = | = | = | =
+include_usage: false | !stream_options | !stream_options | - | - | - | - | - | - | -
+tools | tools.1.function.name | tools.1.function.name | tools.1.name | tools.0.functionDeclarations.1.name | tools.1.name | tools.1.function.name | tools.1.function.name | toolConfig.tools.1.toolSpec.name | tools.1.name
+tools: strict | tools.0.function.strict | tools.0.function.strict | tools.0.strict | toolConfig.functionCallingConfig.mode | tools.0.strict | strict_tools | - | toolConfig.tools.0.toolSpec.strict | generation_config.tool_choice
+tools: another's | - | - | - | - | - | - | - | - | -
+tool_choice | tool_choice | tool_choice | tool_choice.type | toolConfig.functionCallingConfig.mode | tool_choice | tool_choice | - | toolConfig.toolChoice.any | generation_config.tool_choice
+tool_choice: none | tool_choice | tool_choice | tool_choice.type | toolConfig.functionCallingConfig.mode | tool_choice | tool_choice | !tools | !toolConfig | generation_config.tool_choice
+tool_choice: function | tool_choice.function.name | tool_choice.function.name | tool_choice.name | toolConfig.functionCallingConfig.allowedFunctionNames.0 | tool_choice.name | - | - | toolConfig.toolChoice.tool.name | generation_config.tool_choice.allowed_tools.tools.0
+stop | stop | stop | stop_sequences | generationConfig.stopSequences | - | stop_sequences | options.stop | inferenceConfig.stopSequences | generation_config.stop_sequences
+response_format | response_format | response_format | output_config.format | generationConfig.responseJsonSchema | text.format | response_format.json_schema | format | outputConfig.textFormat | response_format.schema
+response_format: object | response_format | response_format | - | generationConfig.responseMimeType | text.format | response_format | format | - | response_format.mime_type
+prediction | prediction | prediction | - | - | - | - | - | - | -
+extra | - | marker | marker | marker | marker | marker | marker | - | marker
+name | messages.0.name | messages.0.name | - | - | - | - | - | - | -
+detail | messages.0.content.1.image_url.detail | messages.0.content.1.image_url.detail | - | - | input.0.content.1.detail | messages.0.content.1.image_url.detail | - | - | input.0.content.1.resolution
 ";
 
 fn schema() -> Value {

@@ -2,7 +2,10 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::Value;
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 /// One recorded exchange.
 pub struct Recording {
@@ -43,11 +46,27 @@ pub fn folder() -> PathBuf {
     )
 }
 
+/// The folder of the recordings of the APIs of 2026.
+pub fn folder_of_2026() -> PathBuf {
+    std::env::var_os("UNIFIEDAI_RECORDINGS").map_or_else(
+        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/recordings/wires"),
+        PathBuf::from,
+    )
+}
+
 /// The recordings of a dialect, of one provider or of all, sorted by id. If there are none, prints a message.
 pub fn load(dialect: &str, provider: Option<&str>) -> Vec<Recording> {
-    let folder = folder();
+    let folder = match dialect {
+        "gemini-interactions" => folder_of_2026(),
+        _ => folder(),
+    };
+    load_from(&folder, dialect, provider)
+}
+
+/// [`load`] from another folder.
+pub fn load_from(folder: &Path, dialect: &str, provider: Option<&str>) -> Vec<Recording> {
     let mut recordings = Vec::new();
-    let mut providers: Vec<_> = fs::read_dir(&folder)
+    let mut providers: Vec<_> = fs::read_dir(folder)
         .into_iter()
         .flatten()
         .flatten()

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     Error, ErrorKind,
     credentials::Environment,
-    provider::{Anthropic, Auth, BuildProvider, Gemini, ProviderBuilder},
+    provider::{Anthropic, Auth, BuildProvider, Gemini, GeminiInteractions, ProviderBuilder},
 };
 
 pub(super) fn anthropic_on_azure(
@@ -62,6 +62,16 @@ pub(super) fn gemini_on_vertex(
     if let Some(folder) = variable("VERTEX_BATCH_GCS_URI")? {
         builder = builder.batch_folder(folder);
     }
+    vertex(at(builder, base_url), variable, google.auth)
+}
+
+pub(super) fn gemini_interactions_on_vertex(
+    variable: Lookup<'_>,
+    file: ReadFile<'_>,
+    base_url: Option<&str>,
+) -> Result<ProviderBuilder<GeminiInteractions>, Error> {
+    let google = VertexSettings::find(variable, file, base_url.is_some())?;
+    let builder = GeminiInteractions::builder().vertex(&google.project, &google.location)?;
     vertex(at(builder, base_url), variable, google.auth)
 }
 

@@ -3,6 +3,7 @@
 #[cfg(feature = "bedrock")]
 mod aws;
 mod clouds;
+mod interactions;
 mod providers;
 
 use super::names;
@@ -10,8 +11,8 @@ use crate::{
     Error, ErrorKind,
     credentials::Environment,
     provider::{
-        Anthropic, BaseUrl, BuildProvider, Cohere, Gemini, Ollama, OpenAiChat, OpenAiResponses,
-        Provider, ProviderBuilder, openai_responses::ResponsesProfile,
+        Anthropic, BaseUrl, BuildProvider, Cohere, Gemini, GeminiInteractions, Ollama, OpenAiChat,
+        OpenAiResponses, Provider, ProviderBuilder, openai_responses::ResponsesProfile,
     },
 };
 use std::{
@@ -50,6 +51,10 @@ pub fn from_env(name: &str, base_url: Option<&str>) -> Result<Arc<dyn Provider>,
         )?),
         "gemini" => built(at(Gemini::builder(), base_url).read_env()?),
         "vertex" => built(clouds::gemini_on_vertex(&variable, &read_file, base_url)?),
+        "gemini-interactions" => built(at(GeminiInteractions::builder(), base_url).read_env()?),
+        "vertex-interactions" => built(clouds::gemini_interactions_on_vertex(
+            &variable, &read_file, base_url,
+        )?),
         "cohere" => built(at(Cohere::builder(), base_url).read_env()?),
         "ollama" => built(at(Ollama::builder(), base_url).read_env()?),
         #[cfg(feature = "bedrock")]

@@ -8,7 +8,8 @@ use super::{
 use crate::{
     Error, ErrorKind, Secret,
     provider::{
-        Anthropic, Auth, Cohere, Gemini, Ollama, OpenAiChat, OpenAiResponses, ProviderBuilder,
+        Anthropic, Auth, BuildProvider, Cohere, Gemini, Ollama, OpenAiChat, OpenAiResponses,
+        ProviderBuilder,
     },
 };
 
@@ -95,7 +96,7 @@ impl ProviderBuilder<Gemini> {
     /// # Errors
     /// `invalid_request` that names the variable that is missing or wrong; a missing key has the code `missing_key`.
     pub fn read_env(self) -> Result<Self, Error> {
-        gemini(self, &variable)
+        google(self, &variable)
     }
 }
 
@@ -242,10 +243,11 @@ fn anthropic(
     read(builder, variable, &[KEY], &[url("ANTHROPIC_BASE_URL")])
 }
 
-fn gemini(
-    builder: ProviderBuilder<Gemini>,
+/// Either API of Google's developer API.
+pub(super) fn google<P: BuildProvider>(
+    builder: ProviderBuilder<P>,
     variable: Lookup<'_>,
-) -> Result<ProviderBuilder<Gemini>, Error> {
+) -> Result<ProviderBuilder<P>, Error> {
     let keys = ["GEMINI_API_KEY", "GOOGLE_API_KEY"];
     read(builder, variable, &keys, &[url("GEMINI_BASE_URL")])
 }
@@ -534,7 +536,7 @@ mod tests {
             azure.base_url().as_str(),
             "https://res.services.ai.azure.com/anthropic/v1"
         );
-        let google = gemini(Gemini::builder(), &lookup).unwrap().build().unwrap();
+        let google = google(Gemini::builder(), &lookup).unwrap().build().unwrap();
         assert!(google.auth().is_required());
     }
 
@@ -548,7 +550,7 @@ mod tests {
                 Some("missing_key"),
             ),
             (
-                gemini(Gemini::builder(), &none).unwrap_err(),
+                google(Gemini::builder(), &none).unwrap_err(),
                 "GEMINI_API_KEY",
                 Some("missing_key"),
             ),
@@ -584,7 +586,7 @@ mod tests {
             .is_ok()
         );
         assert!(
-            gemini(Gemini::builder().base_url("http://127.0.0.1:1"), &none)
+            google(Gemini::builder().base_url("http://127.0.0.1:1"), &none)
                 .unwrap()
                 .build()
                 .is_ok()
@@ -638,7 +640,7 @@ mod tests {
                 "ANTHROPIC_BASE_URL",
             ),
             (
-                gemini(Gemini::builder(), &lookup).unwrap_err(),
+                google(Gemini::builder(), &lookup).unwrap_err(),
                 "GEMINI_BASE_URL",
             ),
             (

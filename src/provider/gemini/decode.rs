@@ -593,11 +593,11 @@ pub(super) fn logprobs(raw: Raw<'_>) -> Option<Logprobs> {
 /// errors.
 const OVERFLOW: [(&str, ErrorKind); 1] = [("The input token count", ErrorKind::ContextOverflow)];
 
-pub(super) fn error_from_http(head: &response::Parts, body: &Bytes) -> Error {
+pub(in crate::provider) fn error_from_http(head: &response::Parts, body: &Bytes) -> Error {
     errors::by_sentence(errors::from_http(head, body), body, &OVERFLOW)
 }
 
-pub(super) fn error_from_event(name: &str, data: &str) -> Error {
+pub(in crate::provider) fn error_from_event(name: &str, data: &str) -> Error {
     let error = errors::from_event(name, data.as_bytes());
     errors::by_sentence(error, data.as_bytes(), &OVERFLOW)
 }

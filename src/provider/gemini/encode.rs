@@ -9,9 +9,9 @@ use crate::{
     ChatRequest, Error, ErrorKind, Json, ReasoningEffort, ResponseFormat, Tool, ToolChoice,
     chat::{Param, ParamVisitor, ReasoningFormat, ServiceTier, Warning},
     json::ObjectWriter,
-    provider::kit::{json_object::JsonObject, request::UnsupportedParams},
+    provider::kit::{nested_params::NestedParams, request::UnsupportedParams},
 };
-use serde::{Serialize, Serializer, ser::SerializeMap};
+use serde::Serialize;
 
 /// The body and the warnings.
 pub(super) fn body(
@@ -121,16 +121,16 @@ impl<'a> Encoder<'a> {
         let request = self.request;
         request.for_each_scalar(self)?;
         if !request.stop.is_empty() {
-            self.config.set("stopSequences", &request.stop)?;
+            self.config.0.set("stopSequences", &request.stop)?;
         }
         if let Some(format) = &request.response_format {
             self.config.format(format)?;
         }
         self.config.thinking(request, &mut self.omissions)?;
-        if self.config.is_empty() {
+        if self.config.0.is_empty() {
             return Ok(());
         }
-        self.out.member("generationConfig", &self.config)
+        self.out.member("generationConfig", &self.config.0)
     }
 
     fn others(&mut self) -> Result<(), Error> {
@@ -222,7 +222,7 @@ impl ParamVisitor for Encoder<'_> {
                     .refuse(&format!("the parameter `{}`", other.name()));
             }
         };
-        self.config.set(name, value)
+        self.config.0.set(name, value)
     }
 }
 
@@ -268,50 +268,22 @@ struct FunctionCallingConfig<'a> {
 
 // `generationConfig`.
 
-/// The unfinished object. Fields in `extra` have precedence over the typed parameters, one by one.
 #[derive(Debug, Default)]
-pub(super) struct Config {
-    members: Vec<(&'static str, Json)>,
-    extra: JsonObject,
-}
+pub(super) struct Config(NestedParams);
 
 impl Config {
     pub(super) fn new(request: &ChatRequest) -> Self {
-        let extra = request
-            .extra
-            .iter()
-            .find(|(name, _)| name == "generationConfig");
-        Config {
-            members: Vec::new(),
-            extra: extra
-                .and_then(|(_, json)| JsonObject::read(json.as_str()))
-                .unwrap_or_default(),
-        }
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.members.is_empty() && self.extra.is_empty()
-    }
-
-    pub(super) fn set<T: Serialize + ?Sized>(
-        &mut self,
-        name: &'static str,
-        value: &T,
-    ) -> Result<(), Error> {
-        if self.extra.get(name).is_none() {
-            self.members.push((name, Json::new(value)?));
-        }
-        Ok(())
+        Config(NestedParams::new(request, "generationConfig"))
     }
 
     pub(super) fn format(&mut self, format: &ResponseFormat) -> Result<(), Error> {
         match format {
             ResponseFormat::Text => Ok(()),
-            ResponseFormat::JsonObject => self.set("responseMimeType", "application/json"),
+            ResponseFormat::JsonObject => self.0.set("responseMimeType", "application/json"),
             // The API has no name and description of the schema, and always enforces it.
             ResponseFormat::JsonSchema(schema) => {
-                self.set("responseMimeType", "application/json")?;
-                self.set("responseJsonSchema", &schema.schema)
+                self.0.set("responseMimeType", "application/json")?;
+                self.0.set("responseJsonSchema", &schema.schema)
             }
         }
     }
@@ -358,7 +330,7 @@ impl Config {
             thinking_budget: budget,
             thinking_level: level,
         };
-        self.set("thinkingConfig", &config)
+        self.0.set("thinkingConfig", &config)
     }
 }
 
@@ -393,17 +365,4 @@ struct ThinkingConfig<'a> {
     thinking_budget: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     thinking_level: Option<&'a str>,
-}
-
-impl Serialize for Config {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        for (name, value) in &self.members {
-            map.serialize_entry(name, value)?;
-        }
-        for (name, value) in self.extra.iter() {
-            map.serialize_entry(name, value)?;
-        }
-        map.end()
-    }
 }

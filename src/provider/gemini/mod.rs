@@ -36,6 +36,8 @@ use bytes::Bytes;
 use http::{Request, response};
 
 pub(super) use contents::Generation;
+pub(super) use decode::{error_from_event, error_from_http};
+pub(super) use models::{decode_list as decode_models, decode_one as decode_model};
 
 /// The provider name of this API's provider blocks.
 pub(crate) const BLOCK_PROVIDER: &str = "gemini";
@@ -188,13 +190,24 @@ impl BuildProvider for Gemini {
 }
 
 /// The path of a model, whose name may be a path itself (`tunedModels/x`).
-fn own_path(model: &str) -> Result<String, Error> {
+pub(super) fn own_path(model: &str) -> Result<String, Error> {
     let folder = if model.contains('/') { "/" } else { "/models/" };
     Ok([folder, &model_segments(model)?].concat())
 }
 
+/// The path of the list of models, or of its next page.
+pub(super) fn models_path(page: Option<&str>) -> String {
+    match page {
+        None => "/models?pageSize=1000".to_owned(),
+        Some(token) => {
+            let token = encode_segment(token).unwrap_or_default();
+            ["/models?pageSize=1000&pageToken=", &token].concat()
+        }
+    }
+}
+
 /// Source: the reference of `FunctionDeclaration`.
-const TOOL_NAME: IdFormat = IdFormat::new(1, 128).only("_.:-");
+pub(super) const TOOL_NAME: IdFormat = IdFormat::new(1, 128).only("_.:-");
 
 impl Provider for Gemini {
     fn name(&self) -> &str {
@@ -247,13 +260,7 @@ impl Provider for Gemini {
     }
 
     fn encode_models(&self, page: Option<&str>) -> Result<Request<Bytes>, Error> {
-        match page {
-            None => self.models("/models?pageSize=1000"),
-            Some(token) => {
-                let token = encode_segment(token).unwrap_or_default();
-                self.models(&["/models?pageSize=1000&pageToken=", &token].concat())
-            }
-        }
+        self.models(&models_path(page))
     }
 
     fn decode_models(&self, body: &Bytes) -> Result<ModelPage, Error> {

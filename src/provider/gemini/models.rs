@@ -21,7 +21,7 @@ use bytes::Bytes;
 use serde::Serialize;
 
 /// `{models: [..], nextPageToken}`.
-pub(super) fn decode_list(provider: &str, body: &Bytes) -> Result<ModelPage, Error> {
+pub(in crate::provider) fn decode_list(provider: &str, body: &Bytes) -> Result<ModelPage, Error> {
     object! {
         struct Page<'a> {
             models: Option<List<Raw<'a>>>,
@@ -37,7 +37,7 @@ pub(super) fn decode_list(provider: &str, body: &Bytes) -> Result<ModelPage, Err
     Ok(ModelPage::new(models, next))
 }
 
-pub(super) fn decode_one(provider: &str, body: &Bytes) -> Result<Model, Error> {
+pub(in crate::provider) fn decode_one(provider: &str, body: &Bytes) -> Result<Model, Error> {
     let raw: Raw<'_> = lenient::parse_body(body)?;
     decode(provider, raw).ok_or_else(|| not_a_model(body))
 }

@@ -2,6 +2,7 @@
 
 use crate::{Error, Json, json::Reader};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _, ser::SerializeMap};
+use std::collections::BTreeMap;
 
 /// The fields of a JSON object. Of a duplicate field the last value counts.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -22,6 +23,24 @@ impl JsonObject {
         });
         read.and_then(|()| reader.end()).ok()?;
         Some(JsonObject(members))
+    }
+
+    /// An object with these fields, in the order in which each was first given. Of a repeated field the last value
+    /// counts.
+    pub(crate) fn of_last(fields: Vec<(String, Json)>) -> JsonObject {
+        let mut places: BTreeMap<String, usize> = BTreeMap::new();
+        let mut members: Vec<(String, Json)> = Vec::with_capacity(fields.len());
+        for (name, value) in fields {
+            let known = places.get(&name).and_then(|at| members.get_mut(*at));
+            match known {
+                Some((_, old)) => *old = value,
+                None => {
+                    places.insert(name.clone(), members.len());
+                    members.push((name, value));
+                }
+            }
+        }
+        JsonObject(members)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Json)> {
@@ -91,5 +110,9 @@ mod tests {
             r#"{"b":1.0,"a":[],"b":2,"c":null}"#
         );
         assert!(JsonObject::read("[]").is_none());
+        let field = |name: &str, value: &str| (name.to_owned(), Json::parse(value).unwrap());
+        let fields = vec![field("a", "1"), field("b", "2"), field("a", "3")];
+        let object = JsonObject::of_last(fields);
+        assert_eq!(object.to_json().unwrap().as_str(), r#"{"a":3,"b":2}"#);
     }
 }

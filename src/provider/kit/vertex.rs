@@ -43,11 +43,16 @@ impl Vertex {
         })
     }
 
-    /// The base URL with its version. The location `global` has a host without prefix.
+    /// The base URL of the stable version.
     pub(crate) fn base_url(&self) -> String {
+        self.base_url_of("v1")
+    }
+
+    /// The base URL of a version. The location `global` has a host without prefix.
+    pub(crate) fn base_url_of(&self, version: &str) -> String {
         match self.location.as_str() {
-            "global" => "https://aiplatform.googleapis.com/v1".to_owned(),
-            location => format!("https://{location}-aiplatform.googleapis.com/v1"),
+            "global" => format!("https://aiplatform.googleapis.com/{version}"),
+            location => format!("https://{location}-aiplatform.googleapis.com/{version}"),
         }
     }
 

@@ -3,8 +3,8 @@
 use crate::{
     Error, ErrorKind,
     provider::{
-        Anthropic, Cohere, Gemini, Ollama, OpenAiChat, OpenAiResponses, Provider, openai_chat,
-        openai_responses,
+        Anthropic, Cohere, Gemini, GeminiInteractions, Ollama, OpenAiChat, OpenAiResponses,
+        Provider, openai_chat, openai_responses,
     },
 };
 use std::sync::Arc;
@@ -60,6 +60,12 @@ pub fn provider_for_recording(provider: &str, dialect: &str) -> Result<Arc<dyn P
         // Batches of Vertex have the same results.
         "gemini" | "gemini-batch" | "vertex-batch" => {
             let wire = Gemini::builder()
+                .name(provider)
+                .base_url("http://127.0.0.1");
+            Ok(Arc::new(wire.build()?))
+        }
+        "gemini-interactions" => {
+            let wire = GeminiInteractions::builder()
                 .name(provider)
                 .base_url("http://127.0.0.1");
             Ok(Arc::new(wire.build()?))

@@ -18,6 +18,7 @@
 //! | `/v1/responses`, `/openai/v1/responses` | OpenAI Responses |
 //! | `/v1/messages`, `/v1/messages/count_tokens`, and `/v1/models` with `anthropic-version` | Anthropic |
 //! | `/v1beta/models`, `/v1beta/models/{model}:{method}` | Gemini, as events and as an array |
+//! | `/v1beta/interactions`, `/v1beta1/projects/{p}/locations/{l}/interactions` | Gemini Interactions, also on Vertex AI |
 //! | `/v1/projects/{p}/locations/{l}/publishers/{google or anthropic}/models/{model}:{method}` | Gemini and Anthropic on Vertex AI |
 //! | `/v2/chat`, `/v2/embed`, and `/v1/models` with `page_size` | Cohere |
 //! | `/api/chat`, `/api/embed`, `/api/tags` | Ollama's own: JSON lines |
@@ -307,8 +308,8 @@ impl Loopback {
         format!("{}/v1", self.state.origin)
     }
 
-    /// The base URL at which this server plays a provider: `openai`, `azure`, `anthropic`, `gemini`, `vertex`, `cohere`,
-    /// `ollama`, `bedrock`, `cerebras`, `openai-responses` and other names of `unifiedai`. Any other name is a server
+    /// The base URL at which this server plays a provider: `openai`, `azure`, `anthropic`, `gemini`,
+    /// `gemini-interactions`, `vertex`, `cohere`, `ollama`, `bedrock`, `cerebras`, `openai-responses` and other names of `unifiedai`. Any other name is a server
     /// with OpenAI's chat API, in OpenAI's form.
     ///
     /// ```
@@ -321,7 +322,8 @@ impl Loopback {
         let path = match name {
             "bedrock" | "cohere" | "ollama" => "",
             "cerebras" | "anthropic" | "azure-anthropic" | "vertex" | "vertex-anthropic" => "/v1",
-            "gemini" => "/v1beta",
+            "gemini" | "gemini-interactions" => "/v1beta",
+            "vertex-interactions" => "/v1beta1",
             "azure" => "/openai/deployments/gpt-loopback",
             name if name.ends_with("-responses") => "/v1",
             _ => "/openai/v1",

@@ -2,6 +2,8 @@
 #![expect(clippy::disallowed_methods, reason = "a test with real sockets")]
 
 mod client;
+#[path = "protocols/interactions.rs"]
+mod interactions;
 
 use client::{Client, End, Response};
 use serde_json::{Value, json};
@@ -550,6 +552,10 @@ fn every_protocol_survives_every_stream_fault() {
             ("/model/m/converse-stream", &bedrock),
             (
                 "/v1/responses",
+                &json!({"model": "m", "stream": true, "input": "x"}),
+            ),
+            (
+                "/v1beta/interactions",
                 &json!({"model": "m", "stream": true, "input": "x"}),
             ),
         ] {

@@ -7,6 +7,7 @@ mod cerebras;
 mod cohere;
 mod embed;
 mod gemini;
+mod interactions;
 mod ollama;
 mod openai;
 pub(crate) mod prompt_cache;
@@ -147,6 +148,10 @@ fn route(request: &Request, path: &str) -> (&'static dyn Protocol, bool) {
         &ollama::Ollama
     } else if starts("/v1/projects/") && path.contains("/publishers/anthropic/") {
         &anthropic::Anthropic
+    } else if starts("/v1beta")
+        && (path.ends_with("/interactions") || path.contains("/interactions/"))
+    {
+        &interactions::Interactions
     } else if starts("/v1beta/") || starts("/v1/projects/") {
         let array = path.ends_with(":streamGenerateContent") && !request.path.contains("alt=sse");
         if array {
