@@ -543,6 +543,10 @@ impl<O: Operation> Exchange<O> {
 impl<O: Operation> Exchange<O> {
     fn fail(&mut self, error: Error) {
         self.finish_attempt(Some(&error));
+        if self.operation.take_progress() {
+            // The limit is for attempts in a row that get no further.
+            self.retries = 0;
+        }
         if !self.is_committed() && self.learn_clock_skew(&error) {
             return self.schedule_attempt(self.now, None);
         }
@@ -624,7 +628,11 @@ impl<O: Operation> Exchange<O> {
     /// Whether the call is past its point of no return: the body of its request can be sent only once, or an event is visible. That a visible event was decoded counts, not that it was
     /// returned: otherwise chunk boundaries would decide.
     fn is_committed(&self) -> bool {
-        self.is_sent_once || (O::is_streamed(&self.target.request) && self.operation.is_visible())
+        self.is_sent_once || (self.has_streamed() && !self.operation.is_resuming())
+    }
+
+    fn has_streamed(&self) -> bool {
+        O::is_streamed(&self.target.request) && self.operation.is_visible()
     }
 
     pub(super) fn is_over_time(&self) -> bool {

@@ -12,6 +12,7 @@
 
 #[cfg(feature = "bedrock")]
 mod bedrock;
+mod downloads;
 mod files;
 mod fixtures;
 #[cfg(feature = "ureq")]

@@ -1,13 +1,18 @@
 use super::{AttemptTarget, CallStart, Exchange, sealed::Operation};
 use crate::{
     CallOptions, Error, ErrorKind, Json,
-    chat::{CallMetrics, ProviderMetadata},
+    chat::{CallMetrics, ProviderMetadata, Warning},
     provider::{BatchApi, DecodedCall, EncodedCall, Frame, FrameOutcome, Framing, Provider},
     provider_batch::{BatchAnswer, BatchCall, BatchItem, was_not_processed},
 };
 use bytes::Bytes;
 use http::{Method, Request, response};
-use std::{collections::VecDeque, fmt, sync::Arc};
+use std::{
+    collections::VecDeque,
+    fmt,
+    hash::{DefaultHasher, Hasher as _},
+    sync::Arc,
+};
 use unifiedai_transport::RequestBody;
 
 /// A call of a provider's batch or file API. Results are events, as they are sent; all else is in the answer.
@@ -24,6 +29,18 @@ pub struct CallBatchApi {
     settled: usize,
     has_items: bool,
     requests: u32,
+    lines: LinesRead,
+}
+
+/// The lines of results that were returned. If the download breaks, it is repeated from the start, and these are skipped.
+#[derive(Default)]
+struct LinesRead {
+    count: u64,
+    hash: DefaultHasher,
+    /// The lines that are still to be skipped, and the hash of those that were.
+    skip: Option<(u64, DefaultHasher)>,
+    /// Whether the current attempt returned a line.
+    has_advanced: bool,
 }
 
 /// Pages of results of one call. A batch has at most a million requests, and a page a hundred.
@@ -52,6 +69,7 @@ impl Exchange<CallBatchApi> {
             settled: 0,
             has_items: false,
             requests: 0,
+            lines: LinesRead::default(),
         };
         Ok(Exchange::new_with(
             provider,
@@ -122,8 +140,20 @@ impl Operation for CallBatchApi {
         self.head = None;
         self.answer = None;
         self.then = None;
-        self.items.truncate(self.settled);
-        self.has_items = self.settled > 0;
+        if is_streamed(&self.call) {
+            self.lines.begin_again();
+        } else {
+            self.items.truncate(self.settled);
+            self.has_items = self.settled > 0;
+        }
+    }
+
+    fn is_resuming(&self) -> bool {
+        is_streamed(&self.call)
+    }
+
+    fn take_progress(&mut self) -> bool {
+        std::mem::take(&mut self.lines.has_advanced)
     }
 
     fn decode_frame(
@@ -131,9 +161,11 @@ impl Operation for CallBatchApi {
         frame: Frame<'_>,
         target: &AttemptTarget<bool>,
     ) -> Result<FrameOutcome, Error> {
-        let item = api(&*target.provider)?.decode_line(frame.data);
-        self.items.push_back(item);
-        self.has_items = true;
+        if self.lines.is_new(frame.data)? {
+            let item = api(&*target.provider)?.decode_line(frame.data);
+            self.items.push_back(item);
+            self.has_items = true;
+        }
         Ok(FrameOutcome::Continue)
     }
 
@@ -155,6 +187,13 @@ impl Operation for CallBatchApi {
     /// A file has no mark at its end: it is whole where HTTP says so, and not inside of a line.
     fn is_complete_at_end(&self, cut: bool) -> bool {
         !cut
+    }
+
+    fn finish(&mut self, _: &AttemptTarget<bool>, _: Option<Warning>) -> Result<(), Error> {
+        match self.lines.skip {
+            Some((left, _)) => Err(changed(self.lines.count.saturating_sub(left))),
+            None => Ok(()),
+        }
     }
 
     fn next_page(&mut self, target: &AttemptTarget<bool>) -> Result<bool, Error> {
@@ -196,6 +235,48 @@ impl Operation for CallBatchApi {
     ) -> BatchAnswer {
         self.answer.unwrap_or(BatchAnswer::Done)
     }
+}
+
+impl LinesRead {
+    fn begin_again(&mut self) {
+        self.skip = (self.count > 0).then(|| (self.count, DefaultHasher::new()));
+    }
+
+    /// Whether a line was not returned before.
+    ///
+    /// # Errors
+    /// `protocol` if the lines that are skipped are not those that were returned.
+    fn is_new(&mut self, line: &str) -> Result<bool, Error> {
+        let add = |hash: &mut DefaultHasher| {
+            hash.write(line.as_bytes());
+            hash.write_u8(b'\n');
+        };
+        let Some((left, hash)) = &mut self.skip else {
+            add(&mut self.hash);
+            self.count = self.count.saturating_add(1);
+            self.has_advanced = true;
+            return Ok(true);
+        };
+        add(hash);
+        *left = left.saturating_sub(1);
+        if *left == 0 {
+            if hash.finish() != self.hash.finish() {
+                return Err(changed(self.count));
+            }
+            self.skip = None;
+        }
+        Ok(false)
+    }
+}
+
+fn changed(lines: u64) -> Error {
+    Error::new(
+        ErrorKind::Protocol,
+        format!(
+            "the download was repeated after its connection broke, and its first {lines} lines are not those of the first download"
+        ),
+    )
+    .with_retryable(false)
 }
 
 impl fmt::Debug for CallBatchApi {

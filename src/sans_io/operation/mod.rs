@@ -75,6 +75,14 @@ pub(crate) mod sealed {
         fn is_repeatable(&self) -> bool {
             self.method() == Method::GET
         }
+        /// True if the next attempt continues what was returned of this one, so that a visible event is no point of no return.
+        fn is_resuming(&self) -> bool {
+            false
+        }
+        /// True if this attempt returned more than the earlier ones. Asked once for each attempt.
+        fn take_progress(&mut self) -> bool {
+            false
+        }
         /// False if the body of the request can be sent only once.
         fn can_send_again(&self) -> bool {
             true
