@@ -191,3 +191,87 @@ fn play_names_the_line_and_the_member_of_a_file() {
     );
     fs::remove_dir_all(&folder).unwrap();
 }
+
+/// The metadata service of an EC2 instance with a role; it counts its requests.
+fn instance(keys: String) -> (String, std::sync::Arc<std::sync::atomic::AtomicUsize>) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let origin = format!("http://{}", listener.local_addr().unwrap());
+    let count: std::sync::Arc<std::sync::atomic::AtomicUsize> = std::sync::Arc::default();
+    let counter = count.clone();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let stream = stream.unwrap();
+            let mut lines = BufReader::new(&stream).lines();
+            let Some(Ok(line)) = lines.next() else {
+                continue;
+            };
+            let headers: Vec<String> = lines
+                .map(Result::unwrap)
+                .take_while(|line| !line.is_empty())
+                .collect();
+            let has = |header: &str| headers.iter().any(|line| line.eq_ignore_ascii_case(header));
+            let words: Vec<&str> = line.split(' ').collect();
+            let body = match (words[0], words[1]) {
+                ("PUT", "/latest/api/token") => "session",
+                _ if !has("x-aws-ec2-metadata-token: session") => "{}",
+                ("GET", "/latest/meta-data/iam/security-credentials/") => "llm-role",
+                ("GET", "/latest/meta-data/iam/security-credentials/llm-role") => &keys,
+                _ => "{}",
+            };
+            counter.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            let text = format!(
+                "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+                body.len()
+            );
+            (&stream).write_all(text.as_bytes()).unwrap();
+        }
+    });
+    (origin, count)
+}
+
+#[test]
+fn chat_uses_the_role_of_an_instance_for_bedrock() {
+    use unifiedai_loopback::{AwsKeys, Config, Loopback};
+    let aws = AwsKeys {
+        session_token: Some("role-session".to_owned()),
+        ..AwsKeys::default()
+    };
+    let (id, secret) = (aws.access_key.clone(), aws.secret_key.clone());
+    // The provider checks each signature.
+    let server = Loopback::start(Config {
+        aws: Some(aws),
+        ..Config::fast()
+    });
+    let server = server.unwrap();
+    let keys = format!(
+        r#"{{"Code":"Success","AccessKeyId":"{id}","SecretAccessKey":"{secret}","Token":"role-session","Expiration":"2099-01-01T00:00:00Z"}}"#
+    );
+    let (origin, asked) = instance(keys);
+    for (metadata, succeeds) in [(Some(&origin), true), (None, false)] {
+        let Some(mut chat) = program("chat") else {
+            return;
+        };
+        for (name, _) in std::env::vars_os() {
+            if name.to_str().is_some_and(|name| name.starts_with("AWS_")) {
+                chat.env_remove(name);
+            }
+        }
+        chat.env("HOME", "/nowhere").env("AWS_REGION", "us-east-1");
+        if let Some(origin) = metadata {
+            chat.env("AWS_EC2_METADATA_SERVICE_ENDPOINT", origin);
+        }
+        let output = chat
+            .args(["--provider", "bedrock", "--model", "amazon.nova-lite-v1:0"])
+            .args([
+                "--base-url",
+                &server.origin(),
+                "Why is fast inference important?",
+            ])
+            .output()
+            .unwrap();
+        assert_eq!(output.status.success(), succeeds, "{}", stderr(&output));
+        assert!(!stderr(&output).contains(&secret), "{}", stderr(&output));
+    }
+    // A session, the role's name, and its keys.
+    assert_eq!(asked.load(std::sync::atomic::Ordering::Relaxed), 3);
+}
