@@ -12,7 +12,8 @@ use unifiedai_transport::Time;
 /// The token of the current attempt and its origin. Reset when the call moves to another target.
 #[derive(Debug, Default)]
 pub(super) struct CallCredentials {
-    pub(super) claimed: Option<Claimed>,
+    /// Boxed, because most calls have none.
+    pub(super) claimed: Option<Box<Claimed>>,
     /// Whether a token was renewed because the provider refused it.
     is_renewed: bool,
     /// The number of checks for a token that another call fetches.
@@ -41,7 +42,7 @@ const MAX_LOOK: Duration = Duration::from_millis(40);
 
 impl CallCredentials {
     pub(super) fn set(&mut self, claimed: Claimed) {
-        self.claimed = Some(claimed);
+        self.claimed = Some(Box::new(claimed));
         self.looks = 0;
     }
 
