@@ -96,7 +96,7 @@
 //!    |          complete                                                  |    |
 //!    |          |      |        retry, fallback target, signed again       |    |
 //!    +----------+------|--------------------------------------------------+    |
-//!      next page       |                                                       |
+//!  next page, resume   |                                                       |
 //!                      v                                                       v
 //!                  Done(Ok)                                                Done(Err)
 //! ```
@@ -118,7 +118,8 @@
 //! - A response that was cut off is an error, never a shorter response.
 //! - The way in which the body is cut into chunks changes nothing.
 //! - Memory is bounded by [`CallOptions::sizes`].
-//! - After the first visible event a failure is final, unless a fallback
+//! - After the first visible event a failure is final, unless the provider keeps the response, so that the call can
+//!   [read the rest](crate::policy::ResumePolicy), or a fallback
 //!   [allows a restart](crate::policy::Fallback::allow_restart_mid_stream).
 //!
 //! The repository's page `docs/failures.md` lists the known failures of providers and networks by number (`F12`), and how
@@ -241,6 +242,11 @@ struct InteractionsPage;
 #[cfg(all(doctest, feature = "ureq", feature = "bedrock"))]
 #[doc = include_str!("../docs/credentials.md")]
 struct CredentialsPage;
+
+/// The snippets of the page on background responses, compiled.
+#[cfg(all(doctest, feature = "ureq"))]
+#[doc = include_str!("../docs/resume.md")]
+struct ResumePage;
 
 /// The snippets of the page on networks, compiled.
 #[cfg(all(doctest, feature = "ureq", feature = "hyper", feature = "smol"))]

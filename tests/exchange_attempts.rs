@@ -1,4 +1,4 @@
-//! Later attempts: each attempt encodes its request again.
+//! Later attempts: each attempt encodes its request again, or asks for the rest of a response.
 #![cfg(feature = "bedrock")]
 #![allow(
     clippy::unwrap_used,
@@ -9,6 +9,7 @@
 )]
 
 mod manual_driver;
+mod resume;
 
 use manual_driver::*;
 use std::sync::{

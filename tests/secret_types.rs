@@ -51,6 +51,7 @@ compare::ComparisonMetric sans_io::Embed embed::EmbedEncoding embed::EmbeddingIn
 chat::ImageDetail observe::CallObservation chat::Param chat::RateLimit ReasoningEffort chat::ReasoningFormat
 chat::CredentialFetch chat::ImageDetail sans_io::ListModels observe::CallObservation sans_io::RetrieveModel chat::Param sans_io::CheckProvider chat::RateLimit ReasoningEffort chat::ReasoningFormat
 batch::IterRequests RetryPolicy Role chat::ServerTiming chat::ServiceTier policy::SizeLimits error::TimeoutKind Timeouts chat::Verbosity chat::Warning
+batch::IterRequests chat::Continuation chat::Cursor policy::ResumePolicy RetryPolicy Role chat::ServerTiming chat::ServiceTier policy::SizeLimits error::TimeoutKind Timeouts chat::Verbosity chat::Warning
 codec::event_stream::EventStreamError codec::http1::Http1Error codec::ndjson::NdjsonError
 codec::sse::SseError credentials::CredentialRequest credentials::FileAccess provider::FrameKind provider::FrameOutcome provider::bedrock::CacheTtl
 provider::Address provider::AuthStyle provider::MediaKind provider::MediaLimit provider::ProviderDefaults provider::anthropic::AnthropicOptions

@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, sync::Arc, time::SystemTime};
 use unifiedai::{
     CallOptions, ChatRequest, Error, Json, Model, RetryPolicy, UnifiedChatResponse,
+    chat::Continuation,
+    policy::ResumePolicy,
+    provider::Provider,
     sans_io::{CallStart, Exchange, Input, Operation, Step},
     transport::{
         RequestDelivery, Time, TransportError, TransportErrorKind, testing::provider_for_recording,
@@ -83,6 +86,7 @@ impl Recording {
         let options = Arc::new({
             let mut options = CallOptions::default();
             options.retry = RetryPolicy::none();
+            options.resume = ResumePolicy::none();
             options
         });
         let start = CallStart::new(Time::ZERO, SystemTime::UNIX_EPOCH, 0);
@@ -130,6 +134,13 @@ impl Recording {
                 let source = batches::Source::new(provider, call, &self.request.url);
                 Ok(Answer::Batch(source.replay(feed, cut, options, start)?))
             }
+            Some("responses-get") => {
+                let exchange = self.resumed(provider, options, start)?;
+                let count = |_| *events += 1;
+                Ok(Answer::Chat(Box::new(
+                    feed.through(exchange, false, count)?,
+                )))
+            }
             _ => {
                 let exchange = Exchange::new(provider, Arc::new(self.request()), options, start)?;
                 let count = |_| *events += 1;
@@ -138,6 +149,25 @@ impl Recording {
                 )))
             }
         }
+    }
+
+    /// The request for a response that the provider keeps.
+    fn resumed(
+        &self,
+        provider: Arc<dyn Provider>,
+        options: Arc<CallOptions>,
+        start: CallStart,
+    ) -> Result<Exchange, Error> {
+        let (path, query) = self
+            .request
+            .url
+            .split_once('?')
+            .unwrap_or((&self.request.url, ""));
+        let id = path.rsplit('/').next().unwrap_or_default();
+        let streams = query.split('&').any(|pair| pair == "stream=true") || self.streaming;
+        let model = self.model.as_deref().unwrap_or("model");
+        let position = Continuation::new(provider.name(), model, id).streamed(streams);
+        Exchange::resume_response(provider, &position, streams, options, start)
     }
 
     fn is_one_model(&self) -> bool {

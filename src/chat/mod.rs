@@ -1,6 +1,7 @@
 //! The types of a chat: request, messages, tools and response.
 
 mod compacted;
+mod continuation;
 pub(crate) mod message;
 mod metrics;
 mod openai_json;
@@ -16,6 +17,7 @@ mod validate;
 
 pub use crate::event::{ResponseStart, ToolFragment};
 pub use compacted::CompactedConversation;
+pub use continuation::{Continuation, Cursor};
 pub(crate) use metrics::milliseconds;
 pub use metrics::{Attempt, CallMetrics, CredentialFetch, ServerTiming};
 pub use params::{ReasoningFormat, ServiceTier, Verbosity};

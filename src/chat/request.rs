@@ -251,6 +251,9 @@ parameters! {
     metadata: BTreeMap<String, String>, BTreeMap<String, String> => Metadata,
     /// Whether the provider may store the request and the response.
     store: bool, bool => Store,
+    /// Whether the provider generates the response in the background and keeps it, so that a call can go on after its
+    /// connection was lost, and another process can read it.
+    background: bool, bool => Background,
     /// Whether a stream ends with the usage. If unset, it is requested wherever the provider supports it.
     include_usage: bool, bool => IncludeUsage,
 }

@@ -58,6 +58,51 @@ impl Usage {
         };
         counts(self) == counts(other)
     }
+
+    /// The counts that exceed those of `earlier`, a part of the same response. `raw` stays as it is.
+    pub(crate) fn beyond(&self, earlier: &Usage) -> Usage {
+        let rest = |own: Option<u64>, earlier: Option<u64>| {
+            own.map(|own| own.saturating_sub(earlier.unwrap_or_default()))
+        };
+        Usage {
+            raw: self.raw.clone(),
+            ..self.combined(earlier, rest)
+        }
+    }
+
+    /// The sum of the counts of two requests, without `raw`.
+    pub(crate) fn sum(&self, other: &Usage) -> Usage {
+        self.combined(other, |own, other| match (own, other) {
+            (Some(own), Some(other)) => Some(own.saturating_add(other)),
+            (own, other) => own.or(other),
+        })
+    }
+
+    fn combined(
+        &self,
+        other: &Usage,
+        sum: impl Fn(Option<u64>, Option<u64>) -> Option<u64>,
+    ) -> Usage {
+        Usage {
+            prompt_tokens: sum(self.prompt_tokens, other.prompt_tokens),
+            completion_tokens: sum(self.completion_tokens, other.completion_tokens),
+            total_tokens: sum(self.total_tokens, other.total_tokens),
+            cached_tokens: sum(self.cached_tokens, other.cached_tokens),
+            cache_write_tokens: sum(self.cache_write_tokens, other.cache_write_tokens),
+            image_tokens: sum(self.image_tokens, other.image_tokens),
+            audio_tokens: sum(self.audio_tokens, other.audio_tokens),
+            reasoning_tokens: sum(self.reasoning_tokens, other.reasoning_tokens),
+            accepted_prediction_tokens: sum(
+                self.accepted_prediction_tokens,
+                other.accepted_prediction_tokens,
+            ),
+            rejected_prediction_tokens: sum(
+                self.rejected_prediction_tokens,
+                other.rejected_prediction_tokens,
+            ),
+            raw: None,
+        }
+    }
 }
 
 impl Serialize for Usage {

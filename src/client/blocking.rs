@@ -1,14 +1,14 @@
 use super::{
     config_macro::settings,
     env::seed,
-    providers::{PreparedCall, ProviderRegistry},
+    providers::{PreparedCall, ProviderRegistry, not_kept},
 };
 use crate::observe::Observer;
 use crate::{
     CallOptions, ChatRequest, ChatStream, EmbedRequest, EmbedResponse, Error, ErrorKind, Json,
     Model, UnifiedChatResponse,
     cache::{CacheExpiry, CachedContent, NewCachedContent},
-    chat::{CompactedConversation, ProviderMetadata},
+    chat::{CompactedConversation, Continuation, ProviderMetadata},
     policy::{Fallback, ProviderLimits},
     provider::{ApiRequest, ApiResponse, Provider},
     provider_batch::{BatchAnswer, BatchCall, BatchItem},
@@ -141,6 +141,86 @@ impl<T: Transport + Clone> Client<T> {
         options: &CallOptions,
     ) -> Result<ChatStream<T>, Error> {
         self.with(options).stream(request)
+    }
+
+    /// Starts a chat that the provider generates in the [background](ChatRequest::background), and returns once the response
+    /// exists there. [`resume`](Self::resume) reads it, in this or in another process. With
+    /// [`ChatRequest::stream`] it can be read as a stream later.
+    ///
+    /// ```no_run
+    /// # use unifiedai::{Client, ChatRequest, Error};
+    /// # fn example(client: &Client) -> Result<(), Error> {
+    /// let request = ChatRequest::new("gpt-5").user("Compare the tax systems of Europe.");
+    /// let position = client.start_background(request)?;
+    /// let stored = serde_json::to_string(&position).unwrap_or_default();
+    /// println!("{stored}");
+    /// // Later, maybe in another process:
+    /// let position = serde_json::from_str(&stored).expect("a position");
+    /// println!("{}", client.resume(&position)?.text());
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// `invalid_request` if the provider has no such responses; else the error that ended the call.
+    pub fn start_background(
+        &self,
+        request: impl Into<Arc<ChatRequest>>,
+    ) -> Result<Continuation, Error> {
+        let call = self
+            .providers
+            .start_background(request.into(), self.start())?;
+        let mut driver = self.driver(call);
+        while driver.next_event().is_some() {}
+        let position = driver.started();
+        let response = driver.finish()?;
+        position.ok_or_else(|| not_kept(response))
+    }
+
+    /// Waits until a response that the provider keeps is complete, and returns it. The provider of this name must be one of the
+    /// client's.
+    ///
+    /// # Errors
+    /// `not_found` if the provider has removed the response; the error of a response that failed; else the error that ended
+    /// the call, with its [`continuation`](Error::continuation).
+    pub fn resume(&self, continuation: &Continuation) -> Result<UnifiedChatResponse, Error> {
+        let call = self.providers.resume(continuation, false, self.start())?;
+        self.run(call)
+    }
+
+    /// Returns the events of a response that the provider keeps, after the position. The response at the end of the stream is
+    /// complete. If the provider can no longer stream it, all of its events follow a warning `restarted`.
+    ///
+    /// # Errors
+    /// `invalid_request`. The stream returns all other errors.
+    pub fn resume_stream(&self, continuation: &Continuation) -> Result<ChatStream<T>, Error> {
+        let call = self.providers.resume(continuation, true, self.start())?;
+        Ok(ChatStream::new(self.driver(call)))
+    }
+
+    /// Ends a response that the provider still generates, and returns it as far as it got, with the usage if the provider
+    /// reports it. Its finish reason is `cancelled`, unless it was complete before.
+    ///
+    /// # Errors
+    /// `not_found` if the provider does not know the response; else the error that ended the call.
+    pub fn cancel_response(
+        &self,
+        continuation: &Continuation,
+    ) -> Result<UnifiedChatResponse, Error> {
+        let call = self.providers.cancel_response(continuation, self.start())?;
+        self.run(call)
+    }
+
+    /// Removes a response that the provider keeps.
+    ///
+    /// # Errors
+    /// `not_found` if the provider does not know the response; else the error that ended the call.
+    pub fn delete_response(&self, continuation: &Continuation) -> Result<(), Error> {
+        let delete = |provider: &dyn Provider| {
+            let request = provider.encode_delete(continuation)?;
+            Ok(ApiRequest::new(request, |_, _| Ok(())).any_body())
+        };
+        self.api_call(Some(&continuation.provider), delete)?;
+        Ok(())
     }
 
     /// Sends the request to the first target of `fallback`, and to the next ones while targets fail. The request's

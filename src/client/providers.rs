@@ -1,9 +1,9 @@
 use super::{call_context::CallContext, names};
 use crate::observe::{CallInfo, Observer, ObserverNotifier};
 use crate::{
-    CallOptions, ChatRequest, EmbedRequest, Error, ErrorKind, Model,
+    CallOptions, ChatRequest, EmbedRequest, Error, ErrorKind, Model, UnifiedChatResponse,
     cache::{CachedContent, CachedContentApi, NewCachedContent},
-    chat::CompactedConversation,
+    chat::{CompactedConversation, Continuation},
     policy::{ConcurrencyLimit, Fallback, FallbackTarget, ProviderLimits},
     provider::{ApiRequest, Provider},
     provider_batch::BatchCall,
@@ -185,6 +185,58 @@ impl ProviderRegistry {
             stream,
             request: Some(&request),
             ..entry.call_meta("chat")
+        };
+        self.call(entry.with_limits(exchange), &about, start)
+    }
+
+    /// A chat that ends once the response exists at the provider.
+    pub(crate) fn start_background(
+        &self,
+        mut request: Arc<ChatRequest>,
+        start: CallStart,
+    ) -> Result<PreparedCall<Chat>, Error> {
+        if request.background != Some(true) {
+            Arc::make_mut(&mut request).background = Some(true);
+        }
+        let mut call = self.chat(request, false, start)?;
+        call.exchange.start_only();
+        Ok(call)
+    }
+
+    pub(crate) fn resume(
+        &self,
+        continuation: &Continuation,
+        stream: bool,
+        start: CallStart,
+    ) -> Result<PreparedCall<Chat>, Error> {
+        let (entry, options) = (
+            self.named(Some(&continuation.provider))?,
+            self.options.clone(),
+        );
+        let provider = entry.provider.clone();
+        let exchange = Exchange::resume_response(provider, continuation, stream, options, start)?;
+        let about = CallMeta {
+            model: &continuation.model,
+            stream,
+            ..entry.call_meta("resume")
+        };
+        self.call(entry.with_limits(exchange), &about, start)
+    }
+
+    pub(crate) fn cancel_response(
+        &self,
+        continuation: &Continuation,
+        start: CallStart,
+    ) -> Result<PreparedCall<Chat>, Error> {
+        let (entry, options) = (
+            self.named(Some(&continuation.provider))?,
+            self.options.clone(),
+        );
+        let exchange =
+            Exchange::cancel_response(entry.provider.clone(), continuation, options, start)?;
+        let about = CallMeta {
+            model: &continuation.model,
+            ..entry.call_meta("cancel")
         };
         self.call(entry.with_limits(exchange), &about, start)
     }
@@ -521,6 +573,15 @@ fn with_model<'r>(request: &'r ChatRequest, model: &str) -> Cow<'r, ChatRequest>
     let mut request = request.clone();
     request.model = model.to_owned();
     Cow::Owned(request)
+}
+
+/// The error for a response that was generated in the foreground although it was requested in the background.
+pub(super) fn not_kept(response: UnifiedChatResponse) -> Error {
+    Error::new(
+        ErrorKind::Protocol,
+        "the provider did not generate the response in the background: `partial` has the response",
+    )
+    .with_partial(Some(response))
 }
 
 fn ambiguous(model: &str, prefix: &str, owner: &str) -> Error {

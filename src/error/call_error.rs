@@ -1,7 +1,10 @@
 //! The error type.
 
 use super::{TimeoutKind, escape_controls, text};
-use crate::{ErrorKind, UnifiedChatResponse, chat::Attempt};
+use crate::{
+    ErrorKind, UnifiedChatResponse,
+    chat::{Attempt, Continuation},
+};
 use bytes::Bytes;
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
@@ -47,6 +50,7 @@ struct Inner {
     /// Shared, so that a clone does not copy what was received.
     partial: Option<Arc<UnifiedChatResponse>>,
     attempts: Vec<Attempt>,
+    continuation: Option<Box<Continuation>>,
     transport: Option<TransportError>,
 }
 
@@ -140,6 +144,13 @@ impl Error {
     #[must_use]
     pub fn partial(&self) -> Option<&UnifiedChatResponse> {
         self.0.partial.as_deref()
+    }
+
+    /// The position in a response that the provider keeps, so that another call can read the rest of it; see
+    /// [`Client::resume`](crate::Client::resume).
+    #[must_use]
+    pub fn continuation(&self) -> Option<&Continuation> {
+        self.0.continuation.as_deref()
     }
 
     /// Every request that was sent.
@@ -238,6 +249,11 @@ impl Error {
         self
     }
 
+    pub(crate) fn with_continuation(mut self, continuation: Option<Continuation>) -> Self {
+        self.0.continuation = continuation.map(Box::new);
+        self
+    }
+
     pub(crate) fn with_attempts(mut self, attempts: Vec<Attempt>) -> Self {
         self.0.attempts = attempts;
         self
@@ -303,6 +319,7 @@ impl fmt::Debug for Error {
             .field("timeout", &inner.timeout)
             .field("body_bytes", &inner.body.len())
             .field("attempts", &inner.attempts)
+            .field("continuation", &inner.continuation)
             .field("transport", &inner.transport)
             .finish_non_exhaustive()
     }
@@ -317,7 +334,8 @@ impl StdError for Error {
 }
 
 impl Serialize for Error {
-    /// All fields are always present; an unknown value is null.
+    /// An unknown value is null. `continuation` and `attempt_log` are present only if there is something to go on with, or if
+    /// there were several attempts.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let inner = &*self.0;
         let mut map = serializer.serialize_map(None)?;
@@ -339,6 +357,9 @@ impl Serialize for Error {
             "partial_text",
             &inner.partial.as_ref().map(|partial| partial.text()),
         )?;
+        if let Some(continuation) = &inner.continuation {
+            map.serialize_entry("continuation", continuation)?;
+        }
         map.serialize_entry("attempts", &inner.attempts.len())?;
         if inner.attempts.len() > 1 {
             map.serialize_entry("attempt_log", &inner.attempts)?;

@@ -52,6 +52,13 @@ impl Accumulator {
         }
     }
 
+    /// The number after the highest part number; 0 without parts.
+    pub(super) fn parts_end(&self) -> u32 {
+        let last = |numbers: &SmallVec1<u32>| numbers.iter().last().copied();
+        let highest = self.parts.iter().filter_map(last).max();
+        highest.map_or(0, |highest| highest.saturating_add(1))
+    }
+
     fn find(&self, choice: u32, number: u32) -> Option<&ContentPart> {
         let choices = &self.response.choices;
         let at = choices

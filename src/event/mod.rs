@@ -203,6 +203,33 @@ impl StreamEvent {
         )
     }
 
+    /// Moves the part behind `parts` other part numbers.
+    pub(crate) fn shift_part(&mut self, parts: u32) {
+        match self {
+            StreamEvent::TextStart { part, .. }
+            | StreamEvent::TextDelta { part, .. }
+            | StreamEvent::TextEnd { part, .. }
+            | StreamEvent::ReasoningStart { part, .. }
+            | StreamEvent::ReasoningDelta { part, .. }
+            | StreamEvent::ReasoningSignature { part, .. }
+            | StreamEvent::ReasoningEnd { part, .. }
+            | StreamEvent::RefusalDelta { part, .. }
+            | StreamEvent::ToolCallStart { part, .. }
+            | StreamEvent::ToolCallDelta { part, .. }
+            | StreamEvent::ToolCallEnd { part, .. }
+            | StreamEvent::ProviderBlock { part, .. }
+            | StreamEvent::Citation { part, .. } => *part = part.saturating_add(parts),
+            StreamEvent::Start(_)
+            | StreamEvent::Logprobs { .. }
+            | StreamEvent::Usage(_)
+            | StreamEvent::Timing { .. }
+            | StreamEvent::Extra { .. }
+            | StreamEvent::Finish { .. }
+            | StreamEvent::Warning(_)
+            | StreamEvent::Raw(_) => {}
+        }
+    }
+
     /// The text, if this is a text delta.
     #[must_use]
     pub fn text(&self) -> Option<&str> {

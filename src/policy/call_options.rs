@@ -1,6 +1,6 @@
 //! The options of one call.
 
-use super::SizeLimits;
+use super::{ResumePolicy, SizeLimits};
 use crate::{
     RetryPolicy, Timeouts,
     cost::{Labels, PriceSource, Prices},
@@ -26,6 +26,8 @@ pub struct CallOptions {
     pub timeouts: Timeouts,
     /// Which failures are retried, and when.
     pub retry: RetryPolicy,
+    /// How a call goes on with a response that is not complete.
+    pub resume: ResumePolicy,
     /// Size limits.
     pub sizes: SizeLimits,
     /// Whether to keep the response's headers, in [`ProviderMetadata`](crate::chat::ProviderMetadata). Default no.
@@ -62,6 +64,13 @@ impl CallOptions {
     #[must_use]
     pub fn max_retries(mut self, retries: u32) -> Self {
         self.retry.max_retries = retries;
+        self
+    }
+
+    /// Sets how a call goes on with a response that is not complete.
+    #[must_use]
+    pub fn resume(mut self, resume: ResumePolicy) -> Self {
+        self.resume = resume;
         self
     }
 

@@ -106,6 +106,11 @@ impl RetryPolicy {
         if retries >= self.max_retries || !error.is_retryable() {
             return None;
         }
+        self.wait(retries, error, rng)
+    }
+
+    /// The wait before a request that follows `failures` failed ones; `None` if the provider asks for too long a wait.
+    pub(crate) fn wait(&self, failures: u32, error: &Error, rng: &mut Rng) -> Option<Duration> {
         match error.retry_after() {
             Some(wait) if wait > self.max_retry_after => None,
             // Slightly later than asked, so that clients with the same wait do not return together.
@@ -113,7 +118,7 @@ impl RetryPolicy {
                 let wait = wait.min(MAX_WAIT);
                 Some(wait.saturating_add(wait.mul_f64(0.1 * rng.unit())))
             }
-            None => Some(self.back_off(retries, error.kind(), rng)),
+            None => Some(self.back_off(failures, error.kind(), rng)),
         }
     }
 

@@ -16,9 +16,9 @@ pub mod openai_chat;
 pub mod openai_responses;
 
 use crate::{
-    ChatRequest, EmbedRequest, Error, ErrorKind, Model,
+    ChatRequest, EmbedRequest, Error, ErrorKind, Model, UnifiedChatResponse,
     cache::CachedContentApi,
-    chat::{CompactedConversation, ProviderMetadata, Warning},
+    chat::{CompactedConversation, Continuation, ProviderMetadata, Warning},
     tokens::TokenCount,
 };
 use bytes::Bytes;
@@ -96,6 +96,45 @@ pub trait Provider: fmt::Debug + Send + Sync {
     /// Reads the request id and rate limits from a response's headers.
     fn read_headers(&self, headers: &HeaderMap, metadata: &mut ProviderMetadata) {
         kit::headers::read_metadata(headers, metadata);
+    }
+
+    /// Encodes a request for the rest of a response that the provider keeps: with `stream` for the events after
+    /// [`cursor`](Continuation::cursor), or for all events if there is none; without it for the response as it is now. The
+    /// decoder of the response before it decodes this one too, so it must ignore events that it had.
+    ///
+    /// # Errors
+    /// `invalid_request` if the provider keeps no responses, or if the position is not one of this provider's.
+    fn encode_resume(
+        &self,
+        continuation: &Continuation,
+        stream: bool,
+    ) -> Result<EncodedRequest, Error> {
+        let _ = (continuation, stream);
+        Err(unsupported(self.name(), "resume a response"))
+    }
+
+    /// Encodes a request that ends a response that the provider still generates. The answer is the response.
+    ///
+    /// # Errors
+    /// `invalid_request` if the provider cannot do that.
+    fn encode_cancel(&self, continuation: &Continuation) -> Result<EncodedRequest, Error> {
+        let _ = continuation;
+        Err(unsupported(self.name(), "cancel a response"))
+    }
+
+    /// Encodes a request that removes a response that the provider keeps. Any success is enough; its body is not read.
+    ///
+    /// # Errors
+    /// `invalid_request` if the provider keeps no responses.
+    fn encode_delete(&self, continuation: &Continuation) -> Result<Request<Bytes>, Error> {
+        let _ = continuation;
+        Err(unsupported(self.name(), "delete a response"))
+    }
+
+    /// The request that continues a turn that the provider paused: `request` with the turn so far. `None` if the turn is over.
+    fn next_turn(&self, request: &ChatRequest, turn: &UnifiedChatResponse) -> Option<ChatRequest> {
+        let _ = (request, turn);
+        None
     }
 
     /// Encodes a request for the vectors of the texts from `first` on, as many as one request may have.

@@ -59,8 +59,8 @@ impl<O: Operation> Exchange<O> {
         }
         let billed = self.operation.billed();
         attempt.usage = AttemptUsage::new(billed.map(|billed| billed.usage), error.is_none());
-        attempt.may_have_been_billed =
-            billed.is_some() || may_have_been_billed(attempt.status, error);
+        attempt.may_have_been_billed = billed.is_some()
+            || (self.operation.is_billed() && may_have_been_billed(attempt.status, error));
         attempt.cost = match (billed, attempt.may_have_been_billed) {
             _ if self.options.prices.is_none() => None,
             (Some(billed), _) => {

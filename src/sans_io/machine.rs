@@ -127,7 +127,7 @@ impl<O: Operation> Exchange<O> {
     /// Events are queued until the first visible one, so that an attempt that fails before it leaves no trace.
     fn next_event(&mut self) -> Option<O::Event> {
         let settled = matches!(self.state, State::Done(Ok(())));
-        if !self.operation.is_visible() && !settled {
+        if !self.operation.may_emit() && !settled {
             return None;
         }
         self.operation.next_event()
@@ -152,7 +152,8 @@ impl<O: Operation> Exchange<O> {
         if let Some(attempt) = self.metrics.attempts.last_mut() {
             attempt.status = Some(status);
         }
-        self.metrics.ttfb = Some(self.now.saturating_since(self.start.now));
+        let ttfb = self.now.saturating_since(self.start.now);
+        self.metrics.ttfb.get_or_insert(ttfb);
         self.target
             .provider
             .read_headers(&head.headers, &mut self.metadata);
@@ -315,15 +316,18 @@ impl<O: Operation> Exchange<O> {
 
     /// Fails if the request cannot be built or authenticated. In that case nothing was sent.
     fn send(&mut self) -> Result<Step<O::Event>, Error> {
-        if let Some(restart_warning) = &self.restart_warning {
+        let is_resuming = self.operation.is_resuming();
+        if let Some(restart_warning) = self.restart_warning.as_ref().filter(|_| !is_resuming) {
             self.operation.warn(&self.target, restart_warning.clone());
         }
         self.metadata.status = None;
         self.metadata.request_id = None;
         // The rate limits of the last response were applied already, or belong to another target.
         self.metadata.rate_limits.clear();
-        self.metrics.ttfb = None;
-        self.metrics.ttft = None;
+        if !is_resuming && !self.operation.has_content() {
+            self.metrics.ttfb = None;
+            self.metrics.ttft = None;
+        }
         let encoded = match &mut self.state {
             State::Ready { encoded, .. } => encoded.take(),
             _ => None,
@@ -351,6 +355,9 @@ impl<O: Operation> Exchange<O> {
         let streaming = O::is_streamed(&self.target.request);
         self.deadlines
             .begin_attempt(self.now, streaming, &self.target.timeouts);
+        if is_resuming && self.operation.is_visible() {
+            self.deadlines.on_token();
+        }
         self.is_sent_once |= !self.operation.can_send_again();
         let moment = self.moment();
         let mut attempt = Attempt::new(moment.now.saturating_since(self.start.now), moment.wall);
@@ -510,7 +517,9 @@ impl<O: Operation> Exchange<O> {
         self.finish_attempt(None);
         if self.operation.next_page(&self.target)? {
             self.retries = 0;
-            self.schedule_attempt(self.now, None);
+            let wait = self.operation.wait_before_next();
+            let at = self.now.saturating_add(wait);
+            self.schedule_attempt(at.min(self.deadlines.total().max(self.now)), None);
         } else {
             self.end_call(Ok(()));
         }
@@ -556,7 +565,7 @@ impl<O: Operation> Exchange<O> {
                 return self.schedule_attempt(self.now, None);
             }
         }
-        if self.try_fallback(&error) {
+        if self.try_resume(&error) || self.try_fallback(&error) {
             return;
         }
         match self.retry_at(&error) {
@@ -625,7 +634,28 @@ impl<O: Operation> Exchange<O> {
             || self.operation.is_repeatable()
     }
 
-    /// Whether the call is past its point of no return: the body of its request can be sent only once, or an event is visible. That a visible event was decoded counts, not that it was
+    /// Asks for the rest of a response that the provider keeps. It costs a token of the retry budget, as a retry does.
+    fn try_resume(&mut self, error: &Error) -> bool {
+        if self.is_over_time() {
+            return false;
+        }
+        let Some((request, failures)) = self.operation.resume(&self.target, error) else {
+            return false;
+        };
+        let retry = &self.options.retry;
+        let Some(wait) = retry.wait(failures, error, &mut self.rng) else {
+            return false;
+        };
+        let at = self.now.saturating_add(wait);
+        if at >= self.deadlines.total() || !self.target.permits.withdraw_retry_token(error) {
+            return false;
+        }
+        self.schedule_attempt(at, Some(request));
+        true
+    }
+
+    /// Whether the call is past its point of no return: the body of its request can be sent only once, or an event is
+    /// visible that the next attempt would not continue. That a visible event was decoded counts, not that it was
     /// returned: otherwise chunk boundaries would decide.
     fn is_committed(&self) -> bool {
         self.is_sent_once || (self.has_streamed() && !self.operation.is_resuming())
@@ -635,6 +665,11 @@ impl<O: Operation> Exchange<O> {
         O::is_streamed(&self.target.request) && self.operation.is_visible()
     }
 
+    /// Whether content was returned that another target would have to restart.
+    fn has_returned(&self) -> bool {
+        O::is_streamed(&self.target.request) && self.operation.has_content()
+    }
+
     pub(super) fn is_over_time(&self) -> bool {
         self.deadlines.total() <= self.now
     }
@@ -642,13 +677,13 @@ impl<O: Operation> Exchange<O> {
     fn has_alternative(&self) -> bool {
         let fallback = self.fallback.as_ref();
         fallback.is_some_and(|fallback| fallback.has_next())
-            && (!self.is_committed()
+            && (!self.has_returned()
                 || fallback.is_some_and(|fallback| fallback.allow_restart_mid_stream))
     }
 
     /// Moves to the next target, if the error is specific to this one.
     fn try_fallback(&mut self, error: &Error) -> bool {
-        let (committed, over_time) = (self.is_committed(), self.is_over_time());
+        let (committed, over_time) = (self.has_returned(), self.is_over_time());
         let Some(fallback) = &mut self.fallback else {
             return false;
         };
@@ -696,14 +731,5 @@ impl<O: Operation> Exchange<O> {
         self.credentials = CallCredentials::default();
         (self.retries, self.free_retries) = (0, 0);
         (self.clock_skew_retried, self.skew) = (false, 0);
-    }
-
-    fn target_name(&self) -> String {
-        [
-            self.target.provider.name(),
-            ".",
-            O::model(&self.target.request),
-        ]
-        .concat()
     }
 }

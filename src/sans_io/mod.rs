@@ -12,9 +12,9 @@
 //! | `AwaitHeaders` | `on_headers` | `Body` |
 //! | `Body` | `on_chunk`, `on_end` | `Body` until the response is complete, then `succeed` |
 //! | `AwaitHeaders`, `Body` | `on_transport_error`, `time_out` | `fail`, or `succeed` if only the end of the body is missing |
-//! | | `succeed` | `Done(Ok)`, or `schedule_attempt` for the next page |
-//! | | `fail`, `try_fallback` | `schedule_attempt`, or `Done(Err)` by `end_call` |
-//! | | `schedule_attempt` | `Ready`; everything that the last attempt received is discarded |
+//! | | `succeed` | `Done(Ok)`, or `schedule_attempt` for the next page, the next turn, or a response that is not complete |
+//! | | `fail`, `try_resume`, `try_fallback` | `schedule_attempt`, or `Done(Err)` by `end_call` |
+//! | | `schedule_attempt` | `Ready`; everything that the last attempt received is discarded, unless the next one continues it |
 //! | any | `cancel`, `handle` of an unexpected input | `Done(Err)` |
 
 mod billing;
@@ -282,10 +282,17 @@ impl<O: Operation> Exchange<O> {
             }
             State::Done(Err(error)) => {
                 let attempts = std::mem::take(&mut self.metrics.attempts);
+                // A provider that does not know the response has removed it.
+                let is_gone = error.status() == Some(404);
+                let position = self.operation.continuation(&self.target);
+                let continuation = position.filter(|_| !is_gone);
                 let partial =
                     self.operation
                         .into_partial(&self.target, *self.metadata, self.metrics);
-                Err(error.with_attempts(attempts).with_partial(partial))
+                Err(error
+                    .with_attempts(attempts)
+                    .with_continuation(continuation)
+                    .with_partial(partial))
             }
             _ => Err(Error::new(
                 ErrorKind::Misuse,
@@ -332,6 +339,16 @@ impl<O: Operation> Exchange<O> {
                 .as_ref()
                 .map_or(&[], |fallback| fallback.abandoned()),
         }
+    }
+
+    /// The current target, as `provider.model`.
+    fn target_name(&self) -> String {
+        [
+            self.target.provider.name(),
+            ".",
+            O::model(&self.target.request),
+        ]
+        .concat()
     }
 
     /// Releases what the call holds of an abandoned target, once the response was dropped.

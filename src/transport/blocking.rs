@@ -2,6 +2,7 @@ use super::{no_result, supply::SupplyRun};
 use crate::client::CallContext;
 use crate::{
     Error, StreamEvent, UnifiedChatResponse,
+    chat::Continuation,
     credentials::Supply,
     sans_io::{Chat, Exchange, Input, Operation, Step},
 };
@@ -255,6 +256,18 @@ impl Wake for Unpark {
     }
 }
 
+impl<T: Transport> Driver<T, Chat> {
+    /// The position after the last returned event; see [`Exchange::continuation`].
+    #[must_use]
+    pub fn continuation(&self) -> Option<Continuation> {
+        self.exchange.continuation()
+    }
+
+    pub(crate) fn started(&self) -> Option<Continuation> {
+        self.exchange.started()
+    }
+}
+
 impl<T: Transport, O: Operation> fmt::Debug for Driver<T, O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Driver")
@@ -287,6 +300,14 @@ impl<T: Transport> ChatStream<T> {
     #[must_use]
     pub fn cancel_handle(&self) -> CancelHandle {
         self.cancel.clone()
+    }
+
+    /// The position after the last returned event, in a response that the provider keeps: another call, maybe of another process,
+    /// can go on there with `resume_stream`. `None` before the response exists, if the provider does not keep it, and after the
+    /// end of the stream. If the stream fails, the error has it.
+    #[must_use]
+    pub fn continuation(&self) -> Option<Continuation> {
+        self.driver.as_ref()?.continuation()
     }
 
     /// Reads the remaining events and returns the complete response.

@@ -2,6 +2,7 @@ use super::{no_result, supply::SupplyRun};
 use crate::client::CallContext;
 use crate::{
     Error, StreamEvent, UnifiedChatResponse,
+    chat::Continuation,
     sans_io::{Chat, Exchange, Input, Operation, Step},
 };
 use futures_core::Stream;
@@ -262,6 +263,18 @@ impl<T: AsyncTransport, O: Operation> AsyncDriver<T, O> {
     }
 }
 
+impl<T: AsyncTransport> AsyncDriver<T, Chat> {
+    /// The position after the last returned event; see [`Exchange::continuation`].
+    #[must_use]
+    pub fn continuation(&self) -> Option<Continuation> {
+        self.exchange.continuation()
+    }
+
+    pub(crate) fn started(&self) -> Option<Continuation> {
+        self.exchange.started()
+    }
+}
+
 impl<T: AsyncTransport, O: Operation> fmt::Debug for AsyncDriver<T, O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AsyncDriver")
@@ -288,6 +301,14 @@ impl<T: AsyncTransport + Unpin> AsyncChatStream<T> {
     /// The next event. Dropping the future loses no event.
     pub async fn next(&mut self) -> Option<Result<StreamEvent, Error>> {
         poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
+    }
+
+    /// The position after the last returned event, in a response that the provider keeps: another call, maybe of another process,
+    /// can go on there with `resume_stream`. `None` before the response exists, if the provider does not keep it, and after the
+    /// end of the stream. If the stream fails, the error has it.
+    #[must_use]
+    pub fn continuation(&self) -> Option<Continuation> {
+        self.driver.as_ref()?.continuation()
     }
 
     /// Reads the remaining events and returns the complete response.

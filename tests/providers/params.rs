@@ -47,6 +47,7 @@ model_parameters | model_parameters | - | - | - | - | - | - | - | -
 user_id | user | user | metadata.user_id | - | safety_identifier | - | - | - | -
 metadata | - | metadata | - | - | metadata | - | - | requestMetadata.k | labels.k
 store | - | store | - | - | store | - | - | - | store
+background | - | - | - | - | background | - | - | - | background
 include_usage | = | = | = | = | = | = | = | = | =
 include_usage: false | !stream_options | !stream_options | - | - | - | - | - | - | -
 tools | tools.1.function.name | tools.1.function.name | tools.1.name | tools.0.functionDeclarations.1.name | tools.1.name | tools.1.function.name | tools.1.function.name | toolConfig.tools.1.toolSpec.name | tools.1.name
@@ -145,6 +146,7 @@ fn with(row: &str) -> ChatRequest {
         "user_id" => request.user_id("u"),
         "metadata" => request.metadata(labels()),
         "store" => request.store(true),
+        "background" => request.background(true),
         "include_usage" => request.include_usage(true),
         "include_usage: false" => request.include_usage(false),
         "tools" => request.tool(function("g")),

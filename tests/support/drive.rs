@@ -8,6 +8,7 @@ use std::{
 };
 use unifiedai::{
     CallOptions, ChatRequest, Error, RetryPolicy, StreamEvent, UnifiedChatResponse,
+    policy::ResumePolicy,
     provider::Provider,
     sans_io::{CallStart, Exchange, Input, Operation, Step},
     transport::Time,
@@ -153,6 +154,7 @@ pub fn run_at<O: Operation<Event = StreamEvent>>(
 pub fn options() -> Arc<CallOptions> {
     let mut options = CallOptions::default();
     options.retry = RetryPolicy::none();
+    options.resume = ResumePolicy::none();
     Arc::new(options)
 }
 

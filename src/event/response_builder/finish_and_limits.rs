@@ -250,6 +250,11 @@ impl ResponseBuilder {
         }
     }
 
+    /// The bytes that count against the limit.
+    pub(crate) fn retained_bytes(&self) -> usize {
+        self.retained
+    }
+
     /// Charges bytes that a decoder buffers; [`provider_block`](ResponseBuilder::provider_block) and the like charge
     /// for themselves.
     pub(crate) fn charge(&mut self, bytes: usize) -> Result<(), Error> {

@@ -2,6 +2,7 @@
 
 mod complete_tool_calls;
 mod finish_and_limits;
+mod resume;
 #[cfg(test)]
 mod test_util;
 mod text;
@@ -18,6 +19,7 @@ use crate::{
 };
 use bytes::Bytes;
 use finish_and_limits::{ChoiceFinish, queued_bytes, too_many};
+use resume::ResumeState;
 use std::{collections::VecDeque, sync::Arc};
 use think::ThinkTagParser;
 use tool_call_match::{CallIdGenerator, ToolCallState};
@@ -63,6 +65,10 @@ pub struct ResponseBuilder {
     /// Whether everything was received. Content that the decoder still adds is then no sign that the response
     /// continues.
     is_logically_complete: bool,
+    /// Of a response that the provider keeps; boxed, because most responses have none.
+    resume: Option<Box<ResumeState>>,
+    /// The status of a response that is not complete.
+    in_progress: Option<Box<str>>,
 }
 
 /// The id, model and date of a response.
@@ -144,6 +150,8 @@ impl ResponseBuilder {
             limits,
             call_ids: CallIdGenerator::default(),
             is_logically_complete: false,
+            resume: None,
+            in_progress: None,
         }
     }
 
@@ -207,7 +215,12 @@ impl ResponseBuilder {
     pub(crate) fn next_event(&mut self) -> Option<StreamEvent> {
         let event = self.queue.as_mut()?.pop_front()?;
         self.queued_bytes = self.queued_bytes.saturating_sub(queued_bytes(&event));
+        self.count_returned();
         Some(event)
+    }
+
+    pub(crate) fn response(&self) -> &UnifiedChatResponse {
+        self.accumulator.response()
     }
 
     pub(crate) fn response_mut(&mut self) -> &mut UnifiedChatResponse {
@@ -250,6 +263,7 @@ impl ResponseBuilder {
                 self.accumulator.apply(&event);
                 self.queued_bytes = self.queued_bytes.saturating_add(queued_bytes(&event));
                 queue.push_back(event);
+                self.count_emitted();
             }
             None => self.accumulator.apply_owned(event),
         }

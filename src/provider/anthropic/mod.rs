@@ -10,6 +10,7 @@ mod encode;
 mod errors;
 mod messages;
 mod models;
+mod turns;
 mod types;
 
 use super::{
@@ -24,7 +25,7 @@ use super::{
     },
 };
 use crate::{
-    ChatRequest, ContentPart, Error, ErrorKind, Json, Model,
+    ChatRequest, ContentPart, Error, ErrorKind, Json, Model, UnifiedChatResponse,
     codec::percent::encode_segment,
     schema::{self, Dialects},
     tokens::TokenCount,
@@ -327,6 +328,10 @@ impl Provider for Anthropic {
     fn chat_decoder(&self, request: &ChatRequest) -> Box<dyn ChatDecoder> {
         let limit = encode::chosen_limit(request, self.default_max_tokens);
         Box::new(decode::MessageDecoder::new(limit, &self.server))
+    }
+
+    fn next_turn(&self, request: &ChatRequest, turn: &UnifiedChatResponse) -> Option<ChatRequest> {
+        turns::next_turn(request, turn)
     }
 
     fn decode_error(&self, head: &response::Parts, body: &Bytes) -> Error {

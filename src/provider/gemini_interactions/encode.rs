@@ -199,6 +199,7 @@ impl ParamVisitor for Encoder<'_> {
             Param::TopK => "top_k",
             Param::Seed => "seed",
             Param::Store => return self.member("store", value),
+            Param::Background => return self.member("background", value),
             Param::Metadata => return self.member("labels", value),
             Param::ServiceTier => {
                 return match &request.service_tier {

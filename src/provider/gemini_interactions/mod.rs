@@ -223,7 +223,7 @@ impl Provider for GeminiInteractions {
         let is_set = |(name, value): &(String, crate::Json)| {
             name == "background" && value.as_str() == "true"
         };
-        let is_background = request.extra.iter().any(is_set);
+        let is_background = request.background == Some(true) || request.extra.iter().any(is_set);
         Box::new(decode::InteractionDecoder::new(is_background))
     }
 

@@ -3,7 +3,7 @@
 use crate::{
     Error,
     chat::{CallMetrics, ProviderMetadata, Warning},
-    provider::Provider,
+    provider::{Framing, Provider},
 };
 use bytes::Bytes;
 use http::{Method, Request};
@@ -36,6 +36,7 @@ pub struct ApiRequest<T> {
     pub(crate) request: Request<Bytes>,
     pub(crate) decode: Box<Decode<T>>,
     pub(crate) is_repeatable: bool,
+    pub(crate) framing: Framing,
     pub(crate) warnings: Vec<Warning>,
 }
 
@@ -68,6 +69,7 @@ impl<T> ApiRequest<T> {
     ) -> Self {
         ApiRequest {
             is_repeatable: request.method() == Method::GET,
+            framing: Framing::SingleBody,
             request,
             decode: Box::new(decode),
             warnings: Vec::new(),
@@ -79,6 +81,13 @@ impl<T> ApiRequest<T> {
     #[must_use]
     pub fn repeatable(mut self) -> Self {
         self.is_repeatable = true;
+        self
+    }
+
+    /// Takes a body of any content as the answer, also none at all.
+    #[must_use]
+    pub fn any_body(mut self) -> Self {
+        self.framing = Framing::Raw;
         self
     }
 
@@ -121,6 +130,7 @@ impl<T> ApiRequest<T> {
                 }
             }),
             is_repeatable: self.is_repeatable,
+            framing: self.framing,
             warnings: self.warnings,
         }
     }

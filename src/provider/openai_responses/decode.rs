@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     Error, ErrorKind, FinishReason,
-    chat::ResponseStart,
+    chat::{Cursor, ResponseStart, Warning},
     error::ErrorBody,
     json::Reader,
     provider::{
@@ -27,6 +27,10 @@ pub(super) struct ResponsesDecoder {
     items: Items,
     /// The terminal event was received; later events are ignored.
     over: bool,
+    /// The number of the last event.
+    last: Option<u64>,
+    /// The stream began after the first event, so deltas of an item can follow others that are not known.
+    began_later: bool,
 }
 
 impl ResponsesDecoder {
@@ -34,6 +38,8 @@ impl ResponsesDecoder {
         ResponsesDecoder {
             items: Items::new(provider),
             over: false,
+            last: None,
+            began_later: false,
         }
     }
 
@@ -44,13 +50,29 @@ impl ResponsesDecoder {
         out: &mut ResponseBuilder,
     ) -> Result<FrameOutcome, Error> {
         let event: Event<'_> = lenient::parse(data)?;
+        let is_first = event.r#type.non_empty().unwrap_or(name) == "response.created";
+        if self.is_repeated(event.sequence_number.0, is_first, out) {
+            return Ok(FrameOutcome::Continue);
+        }
         let items = &mut self.items;
+        let is_delta = |name: &str| name.ends_with(".delta") || name.ends_with(".added");
+        // The complete item follows.
+        if self.began_later
+            && is_delta(event.r#type.non_empty().unwrap_or(name))
+            && event.item_id.0.is_some()
+            && !items.slots.has(event.output_index.0)
+        {
+            return Ok(FrameOutcome::Continue);
+        }
         // Some servers send no `event:` lines, some compatible ones no `type`.
         match event.r#type.non_empty().unwrap_or(name) {
             "response.output_text.delta" => items.text(&event, out)?,
             "error" => return Err(errors::from_event("", data.as_bytes())),
             "keepalive" | "ping" => return Ok(FrameOutcome::KeepAlive),
-            "response.created" => self.created(event.response, out),
+            // A stream that begins later has no `response.created`.
+            "response.created" | "response.queued" | "response.in_progress" => {
+                self.begun(event.response, out);
+            }
             "response.output_item.added" => items.added(&event, out)?,
             "response.output_item.done" => items.done(&event, out)?,
             "response.content_part.done" => items.part_done(&event, PartList::First, out)?,
@@ -127,10 +149,47 @@ impl ResponsesDecoder {
             }
             _ => {}
         }
+        if let Some(number) = event.sequence_number.0.filter(|_| out.is_resumable()) {
+            out.cursor(Cursor::Number(number));
+        }
         Ok(FrameOutcome::Continue)
     }
 
-    fn created(&mut self, response: Raw<'_>, out: &mut ResponseBuilder) {
+    /// Whether the event was decoded before the stream was resumed. Only the events of a response that is kept have numbers
+    /// that identify them.
+    fn is_repeated(
+        &mut self,
+        number: Option<u64>,
+        is_first: bool,
+        out: &mut ResponseBuilder,
+    ) -> bool {
+        let Some(number) = number else {
+            return false;
+        };
+        let last = self.last.replace(number);
+        match last {
+            None => self.began_later = number > 0 && !is_first,
+            Some(last) if out.is_resumable() => {
+                if number <= last {
+                    self.last = Some(last);
+                    return true;
+                }
+                if number > last.saturating_add(1) {
+                    out.warn_once(Warning::new(
+                        "missing_events",
+                        format!("the stream has no event with a `sequence_number` between {last} and {number}"),
+                    ));
+                }
+            }
+            Some(_) => {}
+        }
+        false
+    }
+
+    fn begun(&mut self, response: Raw<'_>, out: &mut ResponseBuilder) {
+        if out.has_response_start() {
+            return;
+        }
         if let Some(response) = response.read::<Response<'_>>() {
             emit_start(&response, out);
         }
@@ -279,6 +338,12 @@ impl ChatDecoder for ResponsesDecoder {
                 ),
             });
         }
+        if let Some(status @ ("queued" | "in_progress")) = response.status.non_empty() {
+            emit_start(&response, out);
+            out.resumable(response.id.as_deref().unwrap_or_default());
+            out.in_progress(status);
+            return Ok(());
+        }
         self.response(&response, lenient::parse(text)?, "completed", "", out)?;
         out.end_marker();
         Ok(())
@@ -286,6 +351,10 @@ impl ChatDecoder for ResponsesDecoder {
 }
 
 fn emit_start(response: &Response<'_>, out: &mut ResponseBuilder) {
+    let is_kept = response.background.text() == Some("true");
+    if let Some(id) = response.id.non_empty().filter(|_| is_kept) {
+        out.resumable(id);
+    }
     let metadata = response.metadata.0.as_ref();
     out.response_start(ResponseStart {
         id: response.id.to_string_or_empty(),

@@ -186,6 +186,7 @@ impl ParamVisitor for Encoder<'_> {
             | Param::ServiceTier
             | Param::PromptCacheKey => param.name(),
             Param::Store | Param::Metadata if self.profile.stores => param.name(),
+            Param::Background if self.profile.background => param.name(),
             // Written elsewhere; a response always has its usage, and one choice.
             Param::ReasoningEffort
             | Param::ReasoningFormat

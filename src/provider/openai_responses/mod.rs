@@ -8,6 +8,7 @@ mod decode;
 mod encode;
 mod encode_items;
 mod items;
+mod kept;
 mod output_items;
 mod parts;
 pub(in crate::provider) mod small_calls;
@@ -27,7 +28,7 @@ use super::{
 };
 use crate::{
     ChatRequest, Error, Model,
-    chat::CompactedConversation,
+    chat::{CompactedConversation, Continuation},
     provider::{AuthStyle, BatchProfile, IdFormat, TokenCounter},
     schema::{self, Dialects},
     tokens::TokenCount,
@@ -206,6 +207,22 @@ impl Provider for OpenAiResponses {
         Box::new(decode::ResponsesDecoder::new(self.name()))
     }
 
+    fn encode_resume(
+        &self,
+        continuation: &Continuation,
+        stream: bool,
+    ) -> Result<EncodedRequest, Error> {
+        kept::resume(self, continuation, stream)
+    }
+
+    fn encode_cancel(&self, continuation: &Continuation) -> Result<EncodedRequest, Error> {
+        kept::cancel(self, continuation)
+    }
+
+    fn encode_delete(&self, continuation: &Continuation) -> Result<Request<Bytes>, Error> {
+        kept::delete(self, continuation)
+    }
+
     fn encode_models(&self, _page: Option<&str>) -> Result<Request<Bytes>, Error> {
         self.core.get("/models")
     }
@@ -279,6 +296,8 @@ pub struct ResponsesProfile {
     pub media_limits: &'static [MediaLimit],
     /// Whether it stores responses, so that `store` and `metadata` have an effect.
     pub stores: bool,
+    /// Whether it generates responses in the background and keeps them, so that a call can go on after its connection was lost.
+    pub background: bool,
     /// Whether `include` can request `reasoning.encrypted_content`, with which reasoning can continue without stored
     /// responses.
     pub encrypts_reasoning: bool,
@@ -307,6 +326,7 @@ impl ResponsesProfile {
         user_id_name: "user",
         media_limits: &[],
         stores: true,
+        background: false,
         encrypts_reasoning: false,
         schemas: Dialects::ANY,
         // A server that is not known says itself what it lacks.
@@ -319,6 +339,7 @@ impl ResponsesProfile {
     pub const OPENAI: ResponsesProfile = ResponsesProfile {
         batches: Some(&BatchProfile::OPENAI),
         name: "openai-responses",
+        background: true,
         results_wanted: true,
         base_url: "https://api.openai.com/v1",
         tool_name: IdFormat::new(1, 64).only("_-"),
@@ -332,6 +353,7 @@ impl ResponsesProfile {
     pub const AZURE: ResponsesProfile = ResponsesProfile {
         batches: Some(&BatchProfile::OPENAI),
         name: "azure-responses",
+        background: true,
         base_url: "https://{resource}.openai.azure.com/openai/v1",
         results_wanted: true,
         key_env: "AZURE_OPENAI_API_KEY",

@@ -121,6 +121,12 @@ impl OutputItems {
         Ok(number)
     }
 
+    /// Whether an event of an item with this index was decoded; true without an index.
+    pub(super) fn has(&self, index: Option<u64>) -> bool {
+        let known = |index| self.slots.iter().any(|slot| slot.index == index);
+        index.is_none_or(known)
+    }
+
     pub(super) fn get(&mut self, number: u32) -> Option<&mut OutputItem> {
         self.slots.iter_mut().rfind(|slot| slot.number == number)
     }

@@ -17,6 +17,7 @@ object! {
         pub(super) created_at: Count,
         pub(super) service_tier: Text<'a>,
         pub(super) status: Text<'a>,
+        pub(super) background: Raw<'a>,
         pub(super) error: Raw<'a>,
         pub(super) incomplete_details: Object<Incomplete<'a>>,
         pub(super) output: Option<List<Raw<'a>>>,
@@ -71,6 +72,7 @@ object! {
     /// A stream event.
     pub(super) struct Event<'a> {
         pub(super) r#type as "type": Text<'a>,
+        pub(super) sequence_number: Count,
         pub(super) output_index: Count,
         pub(super) content_index: Count,
         pub(super) summary_index: Count,

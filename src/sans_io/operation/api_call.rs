@@ -1,4 +1,4 @@
-use super::{AttemptTarget, CallStart, Exchange, chat::add_headers, sealed::Operation};
+use super::{AttemptTarget, CallStart, Exchange, caller_headers::add_headers, sealed::Operation};
 use crate::{
     CallOptions, ChatRequest, Error, ErrorKind, Model, StreamEvent,
     cache::{CachedContent, CachedContentApi},
@@ -238,7 +238,7 @@ impl<T: Default> Operation for ApiCall<T> {
     }
 
     fn framing(&self) -> Framing {
-        Framing::SingleBody
+        self.api.framing
     }
 
     fn reset(&mut self) {

@@ -1,19 +1,23 @@
-use super::{AttemptTarget, CallStart, Exchange, State, sealed::Operation};
+use super::{
+    AttemptTarget, CallStart, Exchange, State,
+    caller_headers::add_headers,
+    follow_up::{Ask, FollowUp, not_complete, restarted},
+    sealed::Operation,
+};
 use crate::{
     CallOptions, ChatRequest, Error, ErrorKind, StreamEvent, UnifiedChatResponse, Usage,
-    chat::{CallMetrics, ProviderMetadata, RawBody, ServerTiming, Warning},
+    chat::{CallMetrics, Continuation, ProviderMetadata, RawBody, ServerTiming, Warning},
     cost::BilledTokens,
     error::states_an_error,
-    policy::{Fallback, FallbackTarget, SizeLimits},
+    policy::{Fallback, FallbackTarget, ResumePolicy, SizeLimits},
     provider::{
         ChatDecoder, EncodedRequest, Frame, FrameOutcome, Framing, Provider, ResponseBuilder,
-        ResponseLimits,
-        kit::{core::is_transport_header, errors},
+        ResponseLimits, kit::errors,
     },
 };
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, Request, header};
-use std::{fmt, sync::Arc};
+use http::{Method, Request};
+use std::{fmt, sync::Arc, time::Duration};
 use unifiedai_transport::RequestBody;
 
 /// A chat. Its response is streamed or a single body.
@@ -23,17 +27,22 @@ pub struct Chat {
     /// Seed of the generated ids of tool calls that have none.
     seed: u64,
     /// `None` until the response begins, so that a waiting call needs no memory for it.
-    response: Option<ResponseState>,
+    pub(super) response: Option<ResponseState>,
     raw: Option<RawBody>,
+    pub(super) resume: ResumePolicy,
+    /// `None` for a chat of one request.
+    pub(super) follow_up: Option<Box<FollowUp>>,
 }
 
 /// The decoder of the response, and what it has decoded.
-struct ResponseState {
+pub(super) struct ResponseState {
     decoder: Box<dyn ChatDecoder>,
     /// Boxed, because an exchange is moved more often than it is used.
-    builder: Box<ResponseBuilder>,
+    pub(super) builder: Box<ResponseBuilder>,
     /// An error before any content, in a format that this API does not define.
     error: Option<Error>,
+    /// The provider reported that it failed to generate the response.
+    pub(super) has_failed: bool,
 }
 
 /// Properties of a request that was encoded for one target.
@@ -76,7 +85,7 @@ impl Exchange<Chat> {
 
     /// Does not keep the encoded request, which is large and would be moved too.
     #[inline(always)]
-    fn new_lazy(
+    pub(super) fn new_lazy(
         provider: Arc<dyn Provider>,
         request: Arc<ChatRequest>,
         options: Arc<CallOptions>,
@@ -89,19 +98,17 @@ impl Exchange<Chat> {
             seed: start.rng_seed,
             response: None,
             raw: None,
+            resume: options.resume,
+            follow_up: None,
         };
         Exchange::new_with(provider, request, chat, options, start)
     }
 
-    fn encode_first(&mut self) -> Result<(), Error> {
-        let AttemptTarget {
-            provider, request, ..
-        } = &self.target;
-        let unsent;
-        (self.operation.meta, unsent) = RequestMeta::new(&**provider, request)?;
+    pub(super) fn encode_first(&mut self) -> Result<(), Error> {
+        let unsent = self.operation.encode(&self.target)?;
         self.metadata
             .client_request_id
-            .clone_from(&request.client_request_id);
+            .clone_from(&self.target.request.client_request_id);
         self.state = State::Ready {
             at: self.now,
             encoded: Some(unsent),
@@ -156,31 +163,79 @@ impl RequestMeta {
         warnings: Vec::new(),
     };
 
-    fn new(
-        provider: &dyn Provider,
-        request: &ChatRequest,
-    ) -> Result<(Self, Request<Bytes>), Error> {
-        let encoded = encode_with_headers(provider, request)?;
+    fn of(encoded: EncodedRequest) -> (Self, Request<Bytes>) {
         let meta = RequestMeta {
             method: encoded.request.method().clone(),
             framing: encoded.framing,
             bytes: encoded.request.body().len(),
             warnings: encoded.warnings,
         };
-        Ok((meta, encoded.request))
+        (meta, encoded.request)
     }
 }
 
 impl Chat {
     fn response_state(&mut self, target: &AttemptTarget<Arc<ChatRequest>>) -> &mut ResponseState {
+        let limits = self
+            .turns()
+            .map_or(self.limits, |turns| turns.rest(self.limits));
         let Chat {
-            limits,
             seed,
             meta,
             response,
             ..
         } = self;
-        response.get_or_insert_with(|| ResponseState::new(target, *limits, *seed, &meta.warnings))
+        response.get_or_insert_with(|| ResponseState::new(target, limits, *seed, &meta.warnings))
+    }
+
+    /// Encodes the request of the next attempt.
+    pub(super) fn encode(
+        &mut self,
+        target: &AttemptTarget<Arc<ChatRequest>>,
+    ) -> Result<Request<Bytes>, Error> {
+        let provider = &*target.provider;
+        let encoded = match self.ask() {
+            Ask::New => match self.turn_request(target)? {
+                Some(request) => encode_with_headers(provider, &request)?,
+                None => encode_with_headers(provider, &target.request)?,
+            },
+            ask => {
+                let position = self.position(target).ok_or_else(|| {
+                    Error::new(
+                        ErrorKind::Misuse,
+                        "the position in the response is not known",
+                    )
+                })?;
+                let mut encoded = match ask {
+                    Ask::Cancel => provider.encode_cancel(&position)?,
+                    ask => provider.encode_resume(&position, ask == Ask::Stream)?,
+                };
+                add_headers(&mut encoded.request, &target.request)?;
+                encoded
+            }
+        };
+        let request;
+        (self.meta, request) = RequestMeta::of(encoded);
+        Ok(request)
+    }
+
+    /// After a frame: what an earlier call returned is not returned again.
+    fn end_frame(&mut self) {
+        let Some(response) = &mut self.response else {
+            return;
+        };
+        response.builder.end_frame();
+        let Some(follow_up) = &mut self.follow_up else {
+            return;
+        };
+        follow_up.update_billed(response.builder.current_usage());
+        if let Some(skip_to) = &follow_up.skip_to {
+            while response.builder.next_event().is_some() {}
+            let reached = response.builder.decoded_cursor();
+            if reached.is_some_and(|cursor| cursor.reaches(skip_to)) {
+                follow_up.skip_to = None;
+            }
+        }
     }
 
     fn into_response(
@@ -195,6 +250,8 @@ impl Chat {
             meta,
             response,
             raw,
+            follow_up,
+            ..
         } = self;
         let ResponseState { mut builder, .. } =
             response.unwrap_or_else(|| ResponseState::new(target, limits, seed, &meta.warnings));
@@ -217,7 +274,20 @@ impl Chat {
         if response.model.is_empty() {
             response.model.clone_from(&target.request.model);
         }
-        builder.into_response()
+        let response = builder.into_response();
+        match follow_up.and_then(|next| next.turns) {
+            Some(mut turns) => {
+                let metadata = ProviderMetadata {
+                    extra: Vec::new(),
+                    ..response.provider_metadata.clone()
+                };
+                let mut all = turns.joined(response);
+                let extra = std::mem::take(&mut all.provider_metadata.extra);
+                all.provider_metadata = ProviderMetadata { extra, ..metadata };
+                all
+            }
+            None => response,
+        }
     }
 }
 
@@ -237,6 +307,7 @@ impl ResponseState {
             decoder: target.provider.chat_decoder(request),
             builder,
             error: None,
+            has_failed: false,
         }
     }
 }
@@ -250,8 +321,31 @@ impl Operation for Chat {
         &mut self,
         target: &AttemptTarget<Arc<ChatRequest>>,
     ) -> Result<Request<RequestBody>, Error> {
-        let encoded = encode_with_headers(&*target.provider, &target.request)?;
-        Ok(encoded.request.map(RequestBody::from))
+        Ok(self.encode(target)?.map(RequestBody::from))
+    }
+
+    /// A position can be asked for, and a response cancelled, any number of times.
+    fn is_repeatable(&self) -> bool {
+        self.ask() != Ask::New || self.meta.method == Method::GET
+    }
+
+    /// A response that the provider keeps is not requested a second time, because both would be billed.
+    fn may_repeat(&self, _: &Error) -> bool {
+        let exists =
+            |response: &ResponseState| response.builder.is_resumable() && !response.has_failed;
+        !self.is_resuming() && !self.response.as_ref().is_some_and(exists)
+    }
+
+    fn resume(
+        &mut self,
+        target: &AttemptTarget<Arc<ChatRequest>>,
+        error: &Error,
+    ) -> Option<(Request<Bytes>, u32)> {
+        self.prepare_resume(target, error)
+    }
+
+    fn is_resuming(&self) -> bool {
+        matches!(self.ask(), Ask::Stream | Ask::Poll)
     }
 
     fn method(&self) -> Method {
@@ -259,6 +353,9 @@ impl Operation for Chat {
     }
 
     fn estimate(&self, target: &AttemptTarget<Arc<ChatRequest>>) -> Usage {
+        if self.ask() != Ask::New {
+            return Usage::default();
+        }
         let prompt = self.meta.bytes as u64 / 4;
         let completion = target.request.max_tokens.unwrap_or_default();
         Usage {
@@ -271,7 +368,22 @@ impl Operation for Chat {
 
     fn billed(&self) -> Option<BilledTokens<'_>> {
         let response = self.response.as_ref()?;
-        response.builder.billed()
+        let billed = response.builder.billed()?;
+        match self
+            .follow_up
+            .as_ref()
+            .and_then(|next| next.billed_before.as_ref())
+        {
+            Some(before) => Some(BilledTokens {
+                usage: before.rest.as_ref()?,
+                ..billed
+            }),
+            None => Some(billed),
+        }
+    }
+
+    fn is_billed(&self) -> bool {
+        self.ask() == Ask::New
     }
 
     fn model(request: &Arc<ChatRequest>) -> &str {
@@ -285,8 +397,10 @@ impl Operation for Chat {
     ) -> Result<(Arc<ChatRequest>, Request<Bytes>), Error> {
         let mut request = request.clone();
         apply_target(&mut request, target, false);
+        let encoded = encode_with_headers(&*target.provider, &request)?;
         let unsent;
-        (self.meta, unsent) = RequestMeta::new(&*target.provider, &request)?;
+        (self.meta, unsent) = RequestMeta::of(encoded);
+        self.follow_up = None;
         Ok((request, unsent))
     }
 
@@ -296,7 +410,9 @@ impl Operation for Chat {
 
     fn reset(&mut self) {
         self.raw = None;
-        self.response = None;
+        if !self.is_resuming() {
+            self.response = None;
+        }
     }
 
     fn decode_frame(
@@ -309,6 +425,7 @@ impl Operation for Chat {
             decoder,
             builder,
             error: stated,
+            has_failed,
         } = self.response_state(target);
         if include_raw_frames {
             builder.raw_frame(frame.data.as_bytes());
@@ -318,12 +435,20 @@ impl Operation for Chat {
         }
         let progress = decoder.decode_frame(frame, builder).map_err(|error| {
             let is_foreign = error.kind() == ErrorKind::Protocol;
+            *has_failed = !is_cut_or_invalid(&error);
             stated.take().filter(|_| is_foreign).unwrap_or(error)
         })?;
         builder.check_queue_limit()?;
         builder.check_total_limit()?;
         if progress == FrameOutcome::Complete {
             builder.end_marker();
+        }
+        if builder.is_resumable() {
+            self.end_frame();
+            let starts_only = self.follow_up.as_ref().is_some_and(|next| next.starts_only);
+            if starts_only {
+                return Ok(FrameOutcome::Complete);
+            }
         }
         Ok(progress)
     }
@@ -333,11 +458,35 @@ impl Operation for Chat {
         body: &Bytes,
         target: &AttemptTarget<Arc<ChatRequest>>,
     ) -> Result<(), Error> {
+        let skips = self.follow_up.as_mut().and_then(|next| next.skip_to.take());
         let ResponseState {
-            decoder, builder, ..
+            decoder,
+            builder,
+            has_failed,
+            ..
         } = self.response_state(target);
+        if skips.is_some() {
+            builder.warn(restarted());
+        }
         let read = decoder.decode_body(body, builder);
-        let Err(error) = read else { return read };
+        *has_failed = read.as_ref().is_err_and(|error| !is_cut_or_invalid(error));
+        let in_progress = builder.take_in_progress();
+        let usage = builder.current_usage().cloned();
+        if in_progress.is_some() {
+            self.follow_up_mut().in_progress = in_progress;
+        }
+        if let Some(follow_up) = &mut self.follow_up {
+            follow_up.update_billed(usage.as_ref());
+        }
+        let Err(error) = read else {
+            return Ok(());
+        };
+        if let Some(follow_up) = self.follow_up.as_mut().filter(|next| next.cancels) {
+            if error.kind() == ErrorKind::Cancelled {
+                follow_up.is_cancelled = true;
+                return Ok(());
+            }
+        }
         let is_foreign = error.kind() == ErrorKind::Protocol
             && std::str::from_utf8(body).is_ok_and(states_an_error);
         Err(if is_foreign {
@@ -360,8 +509,11 @@ impl Operation for Chat {
     }
 
     fn is_complete(&self) -> bool {
+        let starts_only = self.follow_up.as_ref().is_some_and(|next| next.starts_only);
         let response = self.response.as_ref();
-        response.is_some_and(|response| response.builder.is_complete())
+        response.is_some_and(|response| {
+            response.builder.is_complete() || (starts_only && response.builder.is_resumable())
+        })
     }
 
     fn finish(
@@ -369,10 +521,24 @@ impl Operation for Chat {
         target: &AttemptTarget<Arc<ChatRequest>>,
         warning: Option<Warning>,
     ) -> Result<(), Error> {
+        let is_open = self.follow_up.as_ref().is_some_and(|next| {
+            next.in_progress.is_some() || next.is_cancelled || next.starts_only
+        });
+        if is_open {
+            return Ok(());
+        }
         let ResponseState {
             decoder, builder, ..
         } = self.response_state(target);
         finish_answer(&mut **decoder, builder, warning)
+    }
+
+    fn next_page(&mut self, target: &AttemptTarget<Arc<ChatRequest>>) -> Result<bool, Error> {
+        self.prepare_next(target)
+    }
+
+    fn wait_before_next(&self) -> Duration {
+        self.next_wait()
     }
 
     fn warn(&mut self, target: &AttemptTarget<Arc<ChatRequest>>, warning: Warning) {
@@ -380,7 +546,26 @@ impl Operation for Chat {
     }
 
     fn next_event(&mut self) -> Option<StreamEvent> {
-        self.response.as_mut()?.builder.next_event()
+        if let Some(event) = self.earlier_event() {
+            return Some(event);
+        }
+        let event = self.response.as_mut()?.builder.next_event()?;
+        if self.follow_up.is_none() {
+            return Some(event);
+        }
+        Some(self.in_call(event))
+    }
+
+    fn may_emit(&self) -> bool {
+        self.is_visible() || self.turns().is_some_and(|turns| turns.has_events())
+    }
+
+    fn has_content(&self) -> bool {
+        self.is_visible() || self.turns().is_some_and(|turns| turns.is_visible())
+    }
+
+    fn continuation(&self, target: &AttemptTarget<Arc<ChatRequest>>) -> Option<Continuation> {
+        Chat::continuation(self, target)
     }
 
     fn chat_event(event: &StreamEvent) -> Option<&StreamEvent> {
@@ -415,8 +600,10 @@ impl Operation for Chat {
         metadata: ProviderMetadata,
         metrics: CallMetrics,
     ) -> Option<UnifiedChatResponse> {
-        let response = self.response.as_ref()?;
-        (!response.builder.is_empty()).then(|| self.into_response(target, metadata, metrics))
+        let response = self.response.as_ref();
+        let has_content = response.is_some_and(|response| !response.builder.is_empty());
+        (has_content || self.turns().is_some())
+            .then(|| self.into_response(target, metadata, metrics))
     }
 }
 
@@ -448,6 +635,11 @@ pub(crate) fn decode_chat_body(
     Ok(builder.into_response())
 }
 
+/// Whether an error says nothing of the response at the provider.
+fn is_cut_or_invalid(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Truncated | ErrorKind::Protocol)
+}
+
 fn new_builder(
     request: &Arc<ChatRequest>,
     limits: ResponseLimits,
@@ -466,6 +658,9 @@ fn finish_answer(
     builder: &mut ResponseBuilder,
     warning: Option<Warning>,
 ) -> Result<(), Error> {
+    if let Some(status) = builder.take_in_progress() {
+        return Err(not_complete(&status));
+    }
     builder.check_calls()?;
     decoder.check_end()?;
     if let Some(warning) = warning {
@@ -503,47 +698,4 @@ fn apply_target(request: &mut Arc<ChatRequest>, target: &FallbackTarget, is_firs
         request.headers.clear();
     }
     request.headers.extend(target.headers.iter().cloned());
-}
-
-pub(super) fn add_headers(http: &mut Request<Bytes>, request: &ChatRequest) -> Result<(), Error> {
-    let refuse = |what: String| Error::new(ErrorKind::InvalidRequest, what);
-    let correlation = request
-        .client_request_id
-        .iter()
-        .map(|id| ("x-request-id", id.as_str()));
-    let own = request.shared_headers.iter().chain(&request.headers);
-    let own = own.map(|(name, value)| (name.as_str(), value.as_str()));
-    for (name, value) in correlation.chain(own) {
-        let parsed: HeaderName = name
-            .parse()
-            .map_err(|_| refuse(format!("`{}` is not a header name", name.escape_debug())))?;
-        // The value is not shown: it may be a key.
-        if value.is_empty() || !value.bytes().all(|b| matches!(b, b' '..=b'~')) {
-            return Err(refuse(format!(
-                "the value of header `{parsed}` ({} bytes) is empty or contains characters other than visible ASCII",
-                value.len()
-            )));
-        }
-        if is_transport_header(&parsed) {
-            return Err(refuse(format!(
-                "the header `{parsed}` is set by the transport: remove it from the request"
-            )));
-        }
-        if parsed == header::HOST {
-            let host = http.uri().authority().map_or("", |own| own.as_str());
-            if !value.eq_ignore_ascii_case(host) {
-                return Err(refuse(format!(
-                    "the header `host` differs from the host of the request, `{host}`: remove it, or set the base URL"
-                )));
-            }
-        }
-        let mut value = HeaderValue::from_str(value).map_err(|_| {
-            refuse(format!(
-                "the value of header `{parsed}` is not a valid HTTP header value"
-            ))
-        })?;
-        value.set_sensitive(parsed != "x-request-id");
-        http.headers_mut().insert(parsed, value);
-    }
-    Ok(())
 }

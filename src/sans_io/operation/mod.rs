@@ -2,19 +2,23 @@
 
 mod api_call;
 mod batch;
+mod caller_headers;
 mod chat;
 mod embed;
+mod follow_up;
+mod turns;
 
 use super::{AttemptTarget, CallStart, Exchange, State};
 use crate::{
     Error, ErrorKind, StreamEvent, UnifiedChatResponse, Usage,
-    chat::{CallMetrics, ProviderMetadata, Warning},
+    chat::{CallMetrics, Continuation, ProviderMetadata, Warning},
     cost::BilledTokens,
     policy::FallbackTarget,
     provider::{Frame, FrameOutcome, Framing},
 };
 use bytes::Bytes;
 use http::{Method, Request, response};
+use std::time::Duration;
 use unifiedai_transport::RequestBody;
 
 pub use api_call::ApiCall;
@@ -99,6 +103,10 @@ pub(crate) mod sealed {
         fn billed(&self) -> Option<BilledTokens<'_>> {
             None
         }
+        /// False if the request itself costs nothing, because the provider does the work for another one.
+        fn is_billed(&self) -> bool {
+            true
+        }
         fn model(_request: &Self::Request) -> &str {
             ""
         }
@@ -115,7 +123,16 @@ pub(crate) mod sealed {
                 "only a chat can move to a fallback target",
             ))
         }
-        /// Discards what an earlier attempt received.
+        /// Prepares a request for the rest of the response after this error, and returns it with the number of such requests
+        /// that have failed since the last new event. `None` if there is no such request.
+        fn resume(
+            &mut self,
+            _target: &AttemptTarget<Self::Request>,
+            _error: &Error,
+        ) -> Option<(Request<Bytes>, u32)> {
+            None
+        }
+        /// Discards what an earlier attempt received, unless the next one continues it.
         fn reset(&mut self);
         fn decode_frame(
             &mut self,
@@ -154,6 +171,10 @@ pub(crate) mod sealed {
         fn next_page(&mut self, _target: &AttemptTarget<Self::Request>) -> Result<bool, Error> {
             Ok(false)
         }
+        /// The time before the request that [`next_page`](Self::next_page) prepared.
+        fn wait_before_next(&self) -> Duration {
+            Duration::ZERO
+        }
         fn warn(&mut self, _target: &AttemptTarget<Self::Request>, _warning: Warning) {}
         fn next_event(&mut self) -> Option<Self::Event> {
             None
@@ -162,8 +183,21 @@ pub(crate) mod sealed {
         fn chat_event(_event: &Self::Event) -> Option<&StreamEvent> {
             None
         }
+        /// Whether the attempt has received visible content.
         fn is_visible(&self) -> bool {
             false
+        }
+        /// Whether events may be returned before the end of the call.
+        fn may_emit(&self) -> bool {
+            self.is_visible()
+        }
+        /// Whether the call has visible content of this or of an earlier attempt.
+        fn has_content(&self) -> bool {
+            self.is_visible()
+        }
+        /// The position in a response that the provider keeps.
+        fn continuation(&self, _target: &AttemptTarget<Self::Request>) -> Option<Continuation> {
+            None
         }
         fn is_streamed(_request: &Self::Request) -> bool {
             false
