@@ -27,5 +27,6 @@ mod panics;
 mod providers;
 mod rate_limit;
 mod registry;
+mod resume;
 mod small_calls;
 mod support;

@@ -15,7 +15,7 @@
 //! | `/openai/v1/chat/completions`, `/openai/v1/embeddings`, `/openai/v1/models` | OpenAI chat: wrapped errors, `null`s, `[DONE]` |
 //! | `/as/{service}/v1/chat/completions` and similar | the same with the schemas that another service refuses: `groq`, `xai`, `mistral`, `llama-cpp`, `gemini-openai` |
 //! | `/openai/deployments/{name}/...`, with `api-version` | the same in Azure's form: a preamble without choices |
-//! | `/v1/responses`, `/openai/v1/responses` | OpenAI Responses |
+//! | `/v1/responses`, `/openai/v1/responses`, behind them `/{id}` and `/{id}/cancel` | OpenAI Responses, also in the background |
 //! | `/v1/messages`, `/v1/messages/count_tokens`, and `/v1/models` with `anthropic-version` | Anthropic |
 //! | `/v1beta/models`, `/v1beta/models/{model}:{method}` | Gemini, as events and as an array |
 //! | `/v1beta/interactions`, `/v1beta1/projects/{p}/locations/{l}/interactions` | Gemini Interactions, also on Vertex AI |
@@ -38,6 +38,10 @@
 //!
 //! Anthropic's API reports the cache: a beginning that ends with `cache_control` is `cache_creation_input_tokens` when it is
 //! first seen and `cache_read_input_tokens` afterwards (the last 1,024 are known). The other APIs report no cached tokens.
+//!
+//! With `background`, OpenAI Responses keeps the response: its first reading says `in_progress`, later ones have it complete, and its stream can be
+//! read from any event. A model `stale...` is no longer streamed, the response of a model `expired...` is removed at once. Anthropic's API answers a
+//! prompt with `pause: N` in N + 1 turns, all but the last of which end with `pause_turn`.
 //!
 //! # Faults
 //! A fault is selected by the header `x-loopback-fault: SPEC`, by a model named `fault-SPEC`, or by `NAME~SPEC` for a
@@ -285,6 +289,7 @@ impl Loopback {
             batches: Mutex::default(),
             prompt_cache: Mutex::default(),
             cached_contents: Mutex::default(),
+            kept: Mutex::default(),
         });
         runtime.spawn(http::accept(listener, state.clone()));
         #[cfg(feature = "tls")]
@@ -431,6 +436,7 @@ struct State {
     batches: Mutex<protocol::batches::Store>,
     prompt_cache: Mutex<protocol::prompt_cache::PromptCache>,
     cached_contents: Mutex<protocol::small_calls::CachedContents>,
+    kept: Mutex<protocol::kept::Kept>,
 }
 
 impl std::fmt::Debug for State {

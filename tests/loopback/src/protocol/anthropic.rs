@@ -5,7 +5,7 @@ use std::sync::PoisonError;
 use serde_json::{Value, json};
 
 use super::{
-    Call, Content, EventsMut, Protocol, Reply, letters, list, named_event,
+    Call, Content, EventsMut, Protocol, Reply, letters, list, named_event, paused,
     prompt_cache::{self, PromptTokens},
     schema, sigv4, strings, text, text_of,
 };
@@ -197,6 +197,10 @@ fn messages(call: &Call<'_>) -> Reply {
     let load = ask.load.filter(|load| {
         ask.max_tokens.is_none_or(|most| most >= *load) && body.get("tools").is_none()
     });
+    let turn = match paused::turn(&ask.prompt, body).transpose() {
+        Ok(turn) => turn,
+        Err(message) => return Anthropic.error(400, None, Some(&message)),
+    };
     let prompt = prompt(call, body, load.is_some());
     let mut tokens = load.unwrap_or_default();
     let content = call.prepared("anthropic", streaming, load, || {
@@ -207,6 +211,7 @@ fn messages(call: &Call<'_>) -> Reply {
         tokens = answer.tokens();
         let message = Message {
             answer: &answer,
+            turn: turn.clone(),
             prompt,
             model: &call.model,
             id: format!("msg_01{}", letters(&mut call.number.clone(), 22)),
@@ -375,6 +380,8 @@ fn ask(call: &Call<'_>, body: &Value) -> ModelRequest {
 
 struct Message<'a> {
     answer: &'a ModelResponse,
+    /// The blocks of a turn of a prompt with pauses, and whether it pauses.
+    turn: Option<(Vec<(Value, Vec<Value>)>, bool)>,
     prompt: PromptTokens,
     model: &'a str,
     id: String,
@@ -383,6 +390,9 @@ struct Message<'a> {
 impl Message<'_> {
     /// The blocks and their deltas.
     fn blocks(&self) -> Vec<(Value, Vec<Value>)> {
+        if let Some((blocks, _)) = &self.turn {
+            return blocks.clone();
+        }
         let mut blocks = Vec::new();
         if !self.answer.reasoning.is_empty() {
             let thinking = self
@@ -434,9 +444,10 @@ impl Message<'_> {
                     block["signature"] = all("signature").into();
                 }
                 "text" => block["text"] = all("text").into(),
-                _ => {
+                _ if block.get("input").is_some() => {
                     block["input"] = serde_json::from_str(&all("partial_json")).unwrap_or_default()
                 }
+                _ => {}
             }
             content.push(block);
         }
@@ -474,6 +485,7 @@ impl Message<'_> {
 
     fn stop_reason(&self) -> &'static str {
         match self.answer.finish {
+            _ if self.turn.as_ref().is_some_and(|(_, pauses)| *pauses) => "pause_turn",
             Finish::Stop => "end_turn",
             Finish::StopSequence => "stop_sequence",
             Finish::Length => "max_tokens",

@@ -6,8 +6,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde_json::{Value, json};
 
 use super::{
-    Call, Content, EventsMut, Protocol, Reply, is_true, letters, list, named_event, openai, schema,
-    text, text_of,
+    Call, Content, EventsMut, Protocol, Reply, is_true, kept, letters, list, named_event, openai,
+    schema, text, text_of,
 };
 use crate::response::{self, Choice, Finish, ModelRequest, ModelResponse, Tool};
 
@@ -74,6 +74,8 @@ fn whole(body: &Value) -> Reply {
     }
 }
 
+const EVENT_STREAM: &str = "text/event-stream; charset=utf-8";
+
 fn failed(code: &str) -> Value {
     json!({
         "id": "resp_failed", "object": "response", "created_at": 1_760_000_000, "status": "failed", "model": "loopback",
@@ -85,6 +87,21 @@ fn failed(code: &str) -> Value {
 fn operate(call: &Call<'_>) -> Reply {
     if !call.key_is_right("authorization") {
         return Responses.error(401, None, None);
+    }
+    if let Some((_, rest)) = call.path.split_once("/responses/") {
+        let content = match kept::operate(call, rest) {
+            Ok(content) => content,
+            Err(refusal) => return refusal,
+        };
+        let content_type = match content {
+            Content::Stream(_) => EVENT_STREAM,
+            Content::Whole(_) => "application/json",
+        };
+        return Reply {
+            content_type,
+            content,
+            ..whole(&Value::Null)
+        };
     }
     if (
         call.request.method.as_str(),
@@ -115,10 +132,12 @@ fn operate(call: &Call<'_>) -> Reply {
     }
     let ask = ask(call, body);
     let streaming = is_true(body, "stream");
+    let background = is_true(body, "background");
     let load = ask
         .load
-        .filter(|_| ask.max_tokens.is_none() && body.get("tools").is_none());
+        .filter(|_| ask.max_tokens.is_none() && body.get("tools").is_none() && !background);
     let mut tokens = load.unwrap_or_default();
+    let mut refusal = None;
     let content = call.prepared("responses", streaming, load, || {
         let mut answer = ModelResponse::new(&ask, 0, call.number);
         if call.faults.think_tags {
@@ -131,15 +150,29 @@ fn operate(call: &Call<'_>) -> Reply {
             model: &call.model,
             id: letters(&mut call.number.clone(), 48),
         };
-        if streaming {
+        let output = || response.items().into_iter().map(|item| item.done).collect();
+        if background {
+            let complete = response.object(response.status(), output());
+            kept::create(call, complete, response.events(), streaming).unwrap_or_else(|reply| {
+                refusal = Some(reply);
+                Content::Whole(Vec::new().into())
+            })
+        } else if streaming {
             Content::Stream(response.events().freeze())
         } else {
-            let items = response.items().into_iter().map(|item| item.done).collect();
-            Content::Whole(response.object(response.status(), items).to_string().into())
+            Content::Whole(
+                response
+                    .object(response.status(), output())
+                    .to_string()
+                    .into(),
+            )
         }
     });
+    if let Some(refusal) = refusal {
+        return refusal;
+    }
     let content_type = if streaming {
-        "text/event-stream; charset=utf-8"
+        EVENT_STREAM
     } else {
         "application/json"
     };
@@ -255,12 +288,12 @@ impl Response<'_> {
             "store": echo("store", true.into()), "temperature": echo("temperature", json!(1.0)),
             "text": echo("text", json!({"format": {"type": "text"}})), "tool_choice": echo("tool_choice", "auto".into()),
             "tools": echo("tools", json!([])), "top_p": echo("top_p", json!(1.0)), "truncation": "disabled",
-            "usage": null, "user": null, "metadata": {},
+            "usage": null, "user": null, "metadata": {}, "background": echo("background", false.into()),
         });
         if status == "incomplete" {
             object["incomplete_details"] = json!({"reason": "max_output_tokens"});
         }
-        if status != "in_progress" {
+        if !matches!(status, "queued" | "in_progress") {
             object["usage"] = json!({
                 "input_tokens": input, "input_tokens_details": {"cached_tokens": 0}, "output_tokens": said,
                 "output_tokens_details": {"reasoning_tokens": self.answer.thought}, "total_tokens": input + said,
@@ -367,10 +400,18 @@ impl Response<'_> {
             number += 1;
             events.push(&named_event(kind, &payload));
         };
+        let background = is_true(self.body, "background");
+        let first = if background { "queued" } else { "in_progress" };
         push(
             "response.created",
-            json!({"response": self.object("in_progress", Vec::new())}),
+            json!({"response": self.object(first, Vec::new())}),
         );
+        if background {
+            push(
+                "response.queued",
+                json!({"response": self.object(first, Vec::new())}),
+            );
+        }
         push(
             "response.in_progress",
             json!({"response": self.object("in_progress", Vec::new())}),
