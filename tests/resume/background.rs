@@ -349,6 +349,31 @@ fn resumes_take_tokens_of_the_retry_budget() {
     assert!(most <= 1, "with an empty budget no request follows: {most}");
 }
 
+/// The provider does the work once, for the request that created the response.
+#[test]
+fn requests_for_the_rest_are_not_billed_and_the_usage_is_recorded_once() {
+    let some = self::events()[..10].concat().len();
+    let mut cut = call(true, options());
+    Server::new([Reply::Ends(some), Reply::Status(503), Reply::Whole]).run(&mut cut, usize::MAX);
+    let mut polled = call(false, options());
+    let replies = [
+        Reply::Object("queued"),
+        Reply::Object("in_progress"),
+        Reply::Whole,
+    ];
+    Server::new(replies).run(&mut polled, usize::MAX);
+    for call in [cut, polled] {
+        let attempts = call.result().unwrap().metrics.attempts;
+        let billed = attempts.iter().map(|attempt| attempt.may_have_been_billed);
+        assert_eq!(billed.collect::<Vec<_>>(), [true, false, true]);
+        let totals: Vec<_> = attempts
+            .iter()
+            .map(|attempt| attempt.usage.usage().and_then(|usage| usage.total_tokens))
+            .collect();
+        assert_eq!(totals, [None, None, Some(8)]);
+    }
+}
+
 #[test]
 fn a_failed_response_is_its_error_and_nothing_follows() {
     let failed = r#"{"id":"resp_1","status":"failed","background":true,"output":[],"error":{"code":"server_error","message":"it broke"}}"#;

@@ -164,7 +164,8 @@ impl Server {
                 Step::Event(event) => call.events.push(event),
                 Step::Send { request, .. } => {
                     let reply = self.replies[self.requests.len().min(self.replies.len() - 1)];
-                    self.requests.push(request);
+                    let bytes = request.map(|body| body.as_bytes().cloned().unwrap_or_default());
+                    self.requests.push(bytes);
                     self.answer(call, reply);
                 }
                 Step::Receive { .. } => self.go_on(call),
