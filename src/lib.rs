@@ -223,6 +223,11 @@ struct Readme;
 #[doc = include_str!("../docs/from-python.md")]
 struct FromPython;
 
+/// The programs of the page on hosted tools, compiled.
+#[cfg(all(doctest, feature = "ureq"))]
+#[doc = include_str!("../docs/hosted-tools.md")]
+struct HostedToolsPage;
+
 /// The program of the page on schemas, compiled.
 #[cfg(doctest)]
 #[doc = include_str!("../docs/schemas.md")]

@@ -268,6 +268,9 @@ fn recorded_responses_are_replayed_unchanged() {
                 ContentPart::Text { .. } => "text",
                 ContentPart::Reasoning { .. } => "thinking",
                 ContentPart::ToolCall(_) => "tool call",
+                ContentPart::HostedToolCall(_) => "hosted call",
+                ContentPart::HostedToolResult(_) => "hosted result",
+                ContentPart::Compaction(_) => "compaction",
                 ContentPart::ProviderBlock(_) => "opaque",
                 _ => "other",
             };

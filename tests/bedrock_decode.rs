@@ -165,6 +165,8 @@ fn kind(part: &ContentPart) -> &'static str {
     match part {
         ContentPart::Reasoning { .. } => "reasoning",
         ContentPart::ProviderBlock(_) => "opaque",
+        ContentPart::HostedToolCall(_) => "hosted call",
+        ContentPart::HostedToolResult(_) => "hosted result",
         ContentPart::Text { .. } => "text",
         ContentPart::ToolCall(_) => "call",
         other => panic!("{other:?}"),
@@ -185,8 +187,8 @@ fn single_body_and_stream_give_the_same_response() {
                 "opaque",
                 "text",
                 "text",
-                "opaque",
-                "opaque",
+                "hosted call",
+                "hosted result",
                 "call",
                 "call",
                 "opaque"

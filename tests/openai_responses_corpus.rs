@@ -201,7 +201,13 @@ fn read_back(response: &UnifiedChatResponse) -> Reading {
     for part in &choice.message.content {
         match part {
             ContentPart::Text { citations, .. } => reading.citations += citations.len(),
-            ContentPart::ProviderBlock(block) => {
+            ContentPart::ProviderBlock(_)
+            | ContentPart::HostedToolCall(_)
+            | ContentPart::HostedToolResult(_)
+            | ContentPart::Compaction(_) => {
+                let Some(block) = part.raw() else {
+                    continue;
+                };
                 let item: Value = block.block.decode().unwrap();
                 if item["type"] != "message" || item.get("content").is_some() {
                     reading.others.push(item);

@@ -48,11 +48,8 @@ fn event(name: &str, member: &str, value: Value) -> Value {
 
 fn items(response: &UnifiedChatResponse) -> Vec<Value> {
     let content = &response.message().unwrap().content;
-    let opaque = content.iter().filter_map(|part| match part {
-        ContentPart::ProviderBlock(block) => Some(block.block.decode().unwrap()),
-        _ => None,
-    });
-    opaque.collect()
+    let raw = content.iter().filter_map(|part| part.raw());
+    raw.map(|block| block.block.decode().unwrap()).collect()
 }
 
 fn codes(response: &UnifiedChatResponse) -> Vec<&str> {

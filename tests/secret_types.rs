@@ -19,7 +19,7 @@ mod manual_driver;
 use manual_driver::*;
 use std::{collections::BTreeSet, fmt::Debug, sync::Arc};
 use unifiedai::{
-    AsyncClient, ChatRequest, Client, Secret,
+    AsyncClient, ChatRequest, Client, Secret, Tool,
     batch::BatchOptions,
     compat::{AsyncCerebras, BedrockCompat, Cerebras, ConverseRequest},
     credentials::{Credentials, Environment, Federation, SubjectToken, Token, TokenEndpoint},
@@ -60,7 +60,8 @@ provider::openai_responses::OpenAiResponsesOptions provider::openai_chat::EndMar
 provider::openai_chat::ReasoningReplay provider::openai_chat::ValueNaming
 provider::IdFormat provider::openai_chat::ForeignCalls provider::openai_chat::MediaPlacement
 provider::openai_chat::StreamUsage provider::openai_chat::StructuredOutput
-provider::openai_responses::ResponsesProfile schema::Dialect schema::Dialects schema::SchemaChange
+provider::openai_responses::ResponsesProfile provider::HostedToolMapping provider::HostedToolPlace
+chat::HostedToolKind chat::HostedToolSetting chat::HostedToolUsage schema::Dialect schema::Dialects schema::SchemaChange
 schema::Patterns schema::References";
 
 /// Types with request content, which the caller decides to show.
@@ -68,7 +69,7 @@ const ASKED: &str = "
 provider_batch::BatchCall provider_batch::BatchInput provider_batch::NewBatch provider_batch::NewFile provider_batch::UploadStep
 provider_batch::BatchRun sans_io::CallBatchApi provider::EncodedCall provider::ApiRequest sans_io::ApiCall cache::NewCachedContent
 ContentPart provider::EncodedEmbedRequest EmbedRequest Json JsonSchema Media Message chat::ProviderBlock chat::ProviderData
-ResponseFormat Tool ToolCall ToolChoice chat::ToolFragment ToolResult provider::bedrock::ConverseOptions
+chat::UserLocation chat::CompactionSettings ResponseFormat ToolCall ToolChoice chat::ToolFragment ToolResult provider::bedrock::ConverseOptions
 provider::bedrock::Guardrail compat::ConverseBlock compat::ConverseMessage compat::ConverseRequest
 compat::ConverseTool compat::ConverseToolChoice compat::InferenceConfig compat::InputSchema compat::ToolConfig
 compat::ToolResultBlock compat::ToolResultContent compat::ToolUse schema::Adapted";
@@ -80,7 +81,9 @@ provider::ApiAnswer provider::ApiResponse
 provider_batch::ResultSource provider_batch::RetrieveStep provider_batch::RunState provider_batch::RunStep provider_batch::StoredFile provider::DecodedCall
 provider::ApiAnswer provider::ApiResponse cache::CachedContent cache::CachedContentPage chat::CompactedConversation tokens::TokenCount provider_batch::ResultSource provider_batch::RunState provider_batch::RunStep provider_batch::StoredFile provider::DecodedCall
 transport::testing::Cassette transport::testing::MockBody
-sans_io::Accumulator provider::ResponseBuilder chat::Choice chat::Citation compare::ComparisonEntry compare::Comparison EmbedResponse provider::DecodedEmbeddings error::ErrorBody chat::ResponseStart
+sans_io::Accumulator provider::ResponseBuilder chat::Choice chat::Citation chat::Compaction chat::HostedToolCall chat::HostedToolInput
+chat::HostedToolResult chat::HostedToolOutput chat::HostedToolError chat::SearchResult chat::FetchedPage chat::CodeOutput
+chat::FilePassage compare::ComparisonEntry compare::Comparison EmbedResponse provider::DecodedEmbeddings error::ErrorBody chat::ResponseStart
 health::Health sans_io::Input chat::Logprobs Model provider::ModelPage health::ProviderHealth chat::ProviderMetadata chat::RawBody chat::RawHeaders StreamEvent
 chat::TokenLogprob chat::TopLogprob UnifiedChatResponse Usage codec::event_stream::EventStreamDecoder
 codec::event_stream::HeaderValue codec::event_stream::Message codec::http1::ResponseDecoder
@@ -240,6 +243,13 @@ fn providers() -> Vec<(&'static str, String)> {
     ]
 }
 
+/// An MCP server with a token.
+fn mcp_server() -> unifiedai::chat::HostedTool {
+    Tool::mcp("files", "https://mcp.test")
+        .authorization(KEY)
+        .unwrap()
+}
+
 fn calls() -> Vec<(&'static str, String)> {
     let target = FallbackTarget::new(provider(), "m");
     let mut call = Call::new(provider(), asked(), once());
@@ -259,6 +269,8 @@ fn calls() -> Vec<(&'static str, String)> {
     tried.answer(200, &[SSE], &[delta("x"), finish(), DONE.into()].concat());
     vec![
         ("ChatRequest", shown(&asked())),
+        ("Tool", shown(&Tool::from(mcp_server()))),
+        ("chat::HostedTool", shown(&mcp_server())),
         (
             "provider::EncodedRequest",
             shown(&provider().encode_chat(&asked()).unwrap()),

@@ -13,7 +13,7 @@ mod support;
 use serde_json::{Value, json};
 use support::drive::{Answer, Arrival, chat};
 use unifiedai::{
-    ChatRequest, ContentPart, Error, ErrorKind, FinishReason, UnifiedChatResponse,
+    ChatRequest, Error, ErrorKind, FinishReason, UnifiedChatResponse,
     codec::event_stream::{HeaderValue, encode_message},
     transport::testing::provider_for_recording,
 };
@@ -370,9 +370,7 @@ fn an_unfinished_server_side_call_is_dropped_and_named() {
         events.extend([Reason("end_turn"), End].into_iter().flat_map(anthropic));
         let response = run(ANTHROPIC, &sse(&events)).unwrap();
         let content = &response.message().unwrap().content;
-        let opaque = content
-            .iter()
-            .filter(|part| matches!(part, ContentPart::ProviderBlock(_)));
+        let opaque = content.iter().filter(|part| part.raw().is_some());
         assert_eq!(opaque.count(), kept, "{events:?}");
         assert_eq!(codes(&response), ["item_not_completed"], "{events:?}");
     }
@@ -401,9 +399,7 @@ fn an_unfinished_server_side_call_is_dropped_and_named() {
         events.extend(interactions(Reason("end_turn")));
         let response = run(INTERACTIONS, &sse(&events)).unwrap();
         let content = &response.message().unwrap().content;
-        let opaque = content
-            .iter()
-            .filter(|part| matches!(part, ContentPart::ProviderBlock(_)));
+        let opaque = content.iter().filter(|part| part.raw().is_some());
         assert_eq!(opaque.count(), kept, "{events:?}");
         assert_eq!(codes(&response), ["item_not_completed"], "{events:?}");
     }

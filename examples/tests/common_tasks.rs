@@ -40,6 +40,26 @@ fn tools_calls_the_function_and_gets_the_answer() {
 }
 
 #[test]
+fn hosted_tools_prints_the_search_the_answer_and_its_source() {
+    for provider in ["anthropic", "openai-responses"] {
+        let Some(mut program) = program("hosted_tools") else {
+            return;
+        };
+        let output = program.args(["--provider", provider]).output().unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+        let text = stdout(&output);
+        for line in [
+            "searched for: Search the web: what is new in Rust?",
+            "pages: 1",
+            "- A page of the loopback https://loopback.example/page",
+            "billed searches: 1",
+        ] {
+            assert!(text.lines().any(|own| own == line), "{provider}: {text}");
+        }
+    }
+}
+
+#[test]
 fn structured_prints_the_recipe() {
     let Some(mut program) = program("structured") else {
         return;

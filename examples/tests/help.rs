@@ -5,7 +5,7 @@ mod support;
 
 use support::{program, stderr, stdout};
 
-const PROGRAMS: [&str; 19] = [
+const PROGRAMS: [&str; 20] = [
     "batch",
     "chat",
     "chat_loop",
@@ -14,6 +14,7 @@ const PROGRAMS: [&str; 19] = [
     "custom_runtime",
     "embeddings",
     "fallback",
+    "hosted_tools",
     "load",
     "own_provider",
     "play",

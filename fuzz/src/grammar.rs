@@ -50,6 +50,9 @@ fn step(choices: &mut BTreeMap<u32, Choice>, event: &StreamEvent) -> Result<(), 
         | E::ToolCallStart { choice, .. }
         | E::ToolCallDelta { choice, .. }
         | E::ToolCallEnd { choice, .. }
+        | E::HostedToolCall { choice, .. }
+        | E::HostedToolResult { choice, .. }
+        | E::Compaction { choice, .. }
         | E::ProviderBlock { choice, .. }
         | E::Finish { choice, .. } => (choice, None),
         _ => return Ok(()),

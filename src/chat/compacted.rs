@@ -9,8 +9,8 @@ use crate::{ChatRequest, Message, Usage};
 pub struct CompactedConversation {
     /// The id of the compaction. It is no stored response.
     pub id: Option<String>,
-    /// The messages, one for each item of the answer: the user's unchanged, and provider blocks with what the provider made
-    /// of the rest.
+    /// The messages, one for each item of the answer: the user's unchanged, and a [`Compaction`](crate::chat::Compaction) of
+    /// the rest.
     pub messages: Vec<Message>,
     /// What the compaction cost.
     pub usage: Option<Usage>,

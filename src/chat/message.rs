@@ -1,4 +1,8 @@
-use crate::{ContentPart, ToolCall, ToolResult, string_enum::wire_enum};
+use crate::{
+    ContentPart, ToolCall, ToolResult,
+    chat::{HostedToolCall, HostedToolResult},
+    string_enum::wire_enum,
+};
 use serde::Serialize;
 use std::borrow::Cow;
 
@@ -116,6 +120,22 @@ impl Message {
     pub fn tool_calls(&self) -> impl Iterator<Item = &ToolCall> {
         self.content.iter().filter_map(|part| match part {
             ContentPart::ToolCall(call) => Some(call),
+            _ => None,
+        })
+    }
+
+    /// The calls of hosted tools, in order. The provider runs them; the program must not answer them.
+    pub fn hosted_tool_calls(&self) -> impl Iterator<Item = &HostedToolCall> {
+        self.content.iter().filter_map(|part| match part {
+            ContentPart::HostedToolCall(call) => Some(&**call),
+            _ => None,
+        })
+    }
+
+    /// The results of hosted tools, in order.
+    pub fn hosted_tool_results(&self) -> impl Iterator<Item = &HostedToolResult> {
+        self.content.iter().filter_map(|part| match part {
+            ContentPart::HostedToolResult(result) => Some(&**result),
             _ => None,
         })
     }

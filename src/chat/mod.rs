@@ -2,6 +2,7 @@
 
 mod compacted;
 mod continuation;
+mod hosted;
 pub(crate) mod message;
 mod metrics;
 mod openai_json;
@@ -18,6 +19,12 @@ mod validate;
 pub use crate::event::{ResponseStart, ToolFragment};
 pub use compacted::CompactedConversation;
 pub use continuation::{Continuation, Cursor};
+pub(crate) use hosted::SettingValue;
+pub use hosted::{
+    CodeOutput, Compaction, CompactionSettings, FetchedPage, FilePassage, HostedTool,
+    HostedToolCall, HostedToolError, HostedToolInput, HostedToolKind, HostedToolOutput,
+    HostedToolResult, HostedToolSetting, SearchResult, UserLocation,
+};
 pub(crate) use metrics::milliseconds;
 pub use metrics::{Attempt, CallMetrics, CredentialFetch, ServerTiming};
 pub use params::{ReasoningFormat, ServiceTier, Verbosity};
@@ -29,3 +36,4 @@ pub use response::{
     Warning,
 };
 pub use tool::ProviderData;
+pub use usage::HostedToolUsage;

@@ -1,4 +1,8 @@
-use crate::{Json, ToolCall, ToolResult, string_enum::wire_enum};
+use crate::{
+    Json, ToolCall, ToolResult,
+    chat::{Compaction, HostedToolCall, HostedToolResult},
+    string_enum::wire_enum,
+};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -59,12 +63,18 @@ pub enum ContentPart {
     ToolCall(ToolCall),
     /// The result of a tool call.
     ToolResult(ToolResult),
+    /// A call of a tool that the provider runs.
+    HostedToolCall(Box<HostedToolCall>),
+    /// The result of a tool that the provider runs.
+    HostedToolResult(Box<HostedToolResult>),
+    /// A summary of the earlier conversation by the provider.
+    Compaction(Box<Compaction>),
     /// A block in a provider's own JSON. It is sent back to that provider unchanged and to no other.
     #[serde(rename = "opaque")]
     ProviderBlock(ProviderBlock),
 }
 
-/// A content block in one provider's own JSON: redacted reasoning, server tools, cache points.
+/// A content block in one provider's own JSON: redacted reasoning, cache points, unknown blocks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ProviderBlock {
@@ -134,6 +144,19 @@ impl ContentPart {
         ContentPart::Document {
             media: Media::inline(mime_type, data),
             name: Some(name.into()),
+        }
+    }
+
+    /// The part in its provider's own JSON, which is sent back to that provider: of a [`ProviderBlock`], a hosted tool call
+    /// or result, or a compaction.
+    #[must_use]
+    pub fn raw(&self) -> Option<&ProviderBlock> {
+        match self {
+            ContentPart::ProviderBlock(block) => Some(block),
+            ContentPart::HostedToolCall(call) => call.raw.as_ref(),
+            ContentPart::HostedToolResult(result) => result.raw.as_ref(),
+            ContentPart::Compaction(compaction) => compaction.raw.as_ref(),
+            _ => None,
         }
     }
 

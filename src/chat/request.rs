@@ -2,7 +2,7 @@ use super::validate;
 use crate::{
     ContentPart, Error, ErrorKind, Json, Message, ReasoningEffort, ResponseFormat, Role, Tool,
     ToolChoice, ToolResult,
-    chat::{ReasoningFormat, ServiceTier, Verbosity},
+    chat::{CompactionSettings, ReasoningFormat, ServiceTier, Verbosity},
 };
 use serde::Serialize;
 use std::{collections::BTreeMap, fmt, sync::Arc};
@@ -254,6 +254,8 @@ parameters! {
     /// Whether the provider generates the response in the background and keeps it, so that a call can go on after its
     /// connection was lost, and another process can read it.
     background: bool, bool => Background,
+    /// When the provider compacts the conversation: it replaces its beginning with a summary.
+    compaction: CompactionSettings, CompactionSettings => Compaction,
     /// Whether a stream ends with the usage. If unset, it is requested wherever the provider supports it.
     include_usage: bool, bool => IncludeUsage,
 }
@@ -308,8 +310,8 @@ impl ChatRequest {
 
     /// Adds a tool.
     #[must_use]
-    pub fn tool(mut self, tool: Tool) -> Self {
-        self.tools.push(tool);
+    pub fn tool(mut self, tool: impl Into<Tool>) -> Self {
+        self.tools.push(tool.into());
         self
     }
 

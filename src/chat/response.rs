@@ -241,6 +241,22 @@ impl UnifiedChatResponse {
             .flat_map(|choice| choice.message.tool_calls())
     }
 
+    /// The hosted tool calls of the first choice, which the provider ran.
+    pub fn hosted_tool_calls(&self) -> impl Iterator<Item = &crate::chat::HostedToolCall> {
+        self.choices
+            .first()
+            .into_iter()
+            .flat_map(|choice| choice.message.hosted_tool_calls())
+    }
+
+    /// The results of the first choice's hosted tool calls.
+    pub fn hosted_tool_results(&self) -> impl Iterator<Item = &crate::chat::HostedToolResult> {
+        self.choices
+            .first()
+            .into_iter()
+            .flat_map(|choice| choice.message.hosted_tool_results())
+    }
+
     /// The message of the first choice, to be added to the next request.
     #[must_use]
     pub fn message(&self) -> Option<&Message> {
@@ -450,6 +466,9 @@ impl Serialize for CompletionMessage<'_> {
             matches!(
                 part,
                 ContentPart::ProviderBlock(_)
+                    | ContentPart::HostedToolCall(_)
+                    | ContentPart::HostedToolResult(_)
+                    | ContentPart::Compaction(_)
                     | ContentPart::Reasoning {
                         signature: Some(_),
                         ..

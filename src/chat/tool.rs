@@ -1,7 +1,7 @@
-use crate::{ContentPart, Error, ErrorKind, Json};
+use crate::{ContentPart, Error, ErrorKind, Json, chat::HostedTool};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-/// A function that the model may call, or a tool of the provider's own.
+/// A function that the model may call, or a tool that the provider runs.
 ///
 /// ```
 /// use serde_json::json;
@@ -33,7 +33,9 @@ pub enum Tool {
         /// Whether the provider must enforce the schema of the arguments.
         strict: Option<bool>,
     },
-    /// A tool that the provider runs, in the provider's own JSON (web search, code execution, cache points).
+    /// A tool that the provider runs, such as [`Tool::web_search`].
+    Hosted(Box<HostedTool>),
+    /// An element of the provider's `tools` in its own JSON (tools without a type here, cache points).
     Provider {
         /// The provider of the tool; any other provider refuses it.
         provider: String,

@@ -29,6 +29,8 @@ pub struct Usage {
     pub accepted_prediction_tokens: Option<u64>,
     /// Part of the completion: tokens of the prediction that were not used, but are billed.
     pub rejected_prediction_tokens: Option<u64>,
+    /// How often the provider ran hosted tools, which it bills apart from the tokens.
+    pub hosted_tools: Option<Box<HostedToolUsage>>,
     /// The provider's own object.
     pub raw: Option<Json>,
 }
@@ -56,7 +58,7 @@ impl Usage {
                 usage.rejected_prediction_tokens,
             ]
         };
-        counts(self) == counts(other)
+        counts(self) == counts(other) && self.hosted_tools == other.hosted_tools
     }
 
     /// The counts that exceed those of `earlier`, a part of the same response. `raw` stays as it is.
@@ -100,7 +102,72 @@ impl Usage {
                 self.rejected_prediction_tokens,
                 other.rejected_prediction_tokens,
             ),
+            hosted_tools: self.hosted_tools_of(other, &sum),
             raw: None,
+        }
+    }
+
+    fn hosted_tools_of(
+        &self,
+        other: &Usage,
+        sum: impl Fn(Option<u64>, Option<u64>) -> Option<u64>,
+    ) -> Option<Box<HostedToolUsage>> {
+        let none = HostedToolUsage::default();
+        let own = self.hosted_tools.as_deref().unwrap_or(&none);
+        let other = other.hosted_tools.as_deref().unwrap_or(&none);
+        own.combined(other, sum).into_option()
+    }
+}
+
+/// How often the provider ran hosted tools in one call.
+///
+/// The counts are the provider's where it reports them, else the number of its call items (OpenAI's Responses, which bills
+/// them) or queries (Gemini) in the response. `None` if there is neither.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct HostedToolUsage {
+    /// Searches of the web.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub web_searches: Option<u64>,
+    /// Fetches of web pages.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub web_fetches: Option<u64>,
+    /// Runs of code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code_executions: Option<u64>,
+    /// Searches of files.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file_searches: Option<u64>,
+    /// Calls of tools of MCP servers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mcp_calls: Option<u64>,
+    /// Generated images.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image_generations: Option<u64>,
+    /// Part of the prompt: tokens that hosted tools added (Gemini).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prompt_tokens: Option<u64>,
+}
+
+impl HostedToolUsage {
+    /// The counts, if there is any.
+    pub(crate) fn into_option(self) -> Option<Box<Self>> {
+        (self != Self::default()).then(|| Box::new(self))
+    }
+
+    fn combined(
+        &self,
+        other: &HostedToolUsage,
+        sum: impl Fn(Option<u64>, Option<u64>) -> Option<u64>,
+    ) -> HostedToolUsage {
+        HostedToolUsage {
+            web_searches: sum(self.web_searches, other.web_searches),
+            web_fetches: sum(self.web_fetches, other.web_fetches),
+            code_executions: sum(self.code_executions, other.code_executions),
+            file_searches: sum(self.file_searches, other.file_searches),
+            mcp_calls: sum(self.mcp_calls, other.mcp_calls),
+            image_generations: sum(self.image_generations, other.image_generations),
+            prompt_tokens: sum(self.prompt_tokens, other.prompt_tokens),
         }
     }
 }
@@ -176,6 +243,9 @@ impl Serialize for Usage {
                 rejected_prediction_tokens,
             };
             map.serialize_entry("completion_tokens_details", &details)?;
+        }
+        if let Some(hosted) = &self.hosted_tools {
+            map.serialize_entry("hosted_tools", hosted)?;
         }
         map.end()
     }

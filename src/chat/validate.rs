@@ -1,6 +1,9 @@
 //! Checks of a request's tools and media that apply to every provider.
 
-use crate::{ContentPart, Error, ErrorKind, Media, Message, Tool, ToolChoice, schema};
+use crate::{
+    ContentPart, Error, ErrorKind, Media, Message, Tool, ToolChoice, chat::HostedToolSetting,
+    schema,
+};
 use std::collections::BTreeSet;
 
 /// `has_more`: the request also has tools in an extra field.
@@ -41,10 +44,32 @@ pub(super) fn tools(
             }
         }
     }
+    let has_function = |wanted: &str| {
+        tools
+            .iter()
+            .any(|tool| matches!(tool, Tool::Function { name, .. } if name == wanted))
+    };
+    for tool in tools {
+        let Tool::Hosted(hosted) = tool else {
+            continue;
+        };
+        let deferred = hosted.list(HostedToolSetting::Deferred);
+        if let Some(name) = deferred
+            .iter()
+            .find(|name| !has_function(name) && !has_more)
+        {
+            return refuse(format!(
+                "the hosted tool `{}` defers the function `{}`, which is not in `tools`: add it, or remove its name",
+                hosted.kind,
+                name.escape_debug()
+            ));
+        }
+    }
     let offers = |name: &str| {
         let own = |tool: &Tool| match tool {
             // A provider's tool can be chosen by its name or its type.
             Tool::Provider { .. } => true,
+            Tool::Hosted(hosted) => hosted.kind.as_str() == name,
             Tool::Function { name: other, .. } => other == name,
         };
         has_more || tools.iter().any(own)

@@ -2,7 +2,7 @@ use super::ResponseStart;
 use crate::StreamEvent;
 use crate::{
     ContentPart, Json, UnifiedChatResponse, Usage,
-    chat::{Choice, Citation, ProviderBlock, ServerTiming},
+    chat::{Choice, Citation, ServerTiming},
     small_vec::SmallVec1,
 };
 use std::borrow::Cow;
@@ -93,7 +93,24 @@ impl Accumulator {
                 part,
                 block,
             } => {
-                self.add_provider_block(choice, part, *block);
+                self.add_complete(choice, part, ContentPart::ProviderBlock(*block));
+            }
+            StreamEvent::HostedToolCall { choice, part, call } => {
+                self.add_complete(choice, part, ContentPart::HostedToolCall(call));
+            }
+            StreamEvent::HostedToolResult {
+                choice,
+                part,
+                result,
+            } => {
+                self.add_complete(choice, part, ContentPart::HostedToolResult(result));
+            }
+            StreamEvent::Compaction {
+                choice,
+                part,
+                compaction,
+            } => {
+                self.add_complete(choice, part, ContentPart::Compaction(compaction));
             }
             StreamEvent::Finish {
                 choice,
@@ -167,7 +184,32 @@ impl Accumulator {
                 part,
                 block,
             } => {
-                self.add_provider_block(*choice, *part, (**block).clone());
+                self.add_complete(
+                    *choice,
+                    *part,
+                    ContentPart::ProviderBlock((**block).clone()),
+                );
+            }
+            StreamEvent::HostedToolCall { choice, part, call } => {
+                self.add_complete(*choice, *part, ContentPart::HostedToolCall(call.clone()));
+            }
+            StreamEvent::HostedToolResult {
+                choice,
+                part,
+                result,
+            } => {
+                self.add_complete(
+                    *choice,
+                    *part,
+                    ContentPart::HostedToolResult(result.clone()),
+                );
+            }
+            StreamEvent::Compaction {
+                choice,
+                part,
+                compaction,
+            } => {
+                self.add_complete(*choice, *part, ContentPart::Compaction(compaction.clone()));
             }
             StreamEvent::Citation {
                 choice,
@@ -236,16 +278,12 @@ impl Accumulator {
         }
     }
 
-    /// Provider blocks arrive complete. Each is a part of its own, even where a server gives two the same number.
-    fn add_provider_block(&mut self, choice: u32, number: u32, block: ProviderBlock) {
+    /// Adds a part that arrives complete. Each is a part of its own, even where two have the same number.
+    fn add_complete(&mut self, choice: u32, number: u32, part: ContentPart) {
         let (choice, numbers) = self.choice(choice);
         let at = numbers.partition_point(|other| *other <= number);
         numbers.insert(at, number);
-        insert(
-            &mut choice.message.content,
-            at,
-            ContentPart::ProviderBlock(block),
-        );
+        insert(&mut choice.message.content, at, part);
     }
 
     fn part(
@@ -324,7 +362,13 @@ impl Kind {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{FinishReason, Json, ToolCall, Usage, chat::ServerTiming};
+    use crate::{
+        FinishReason, Json, ToolCall, Usage,
+        chat::{
+            Compaction, HostedToolCall, HostedToolInput, HostedToolOutput, HostedToolResult,
+            ProviderBlock, ServerTiming,
+        },
+    };
 
     fn text(choice: u32, part: u32, text: &str) -> StreamEvent {
         let text = text.to_owned();
@@ -379,6 +423,33 @@ mod tests {
                 part: 1,
                 call,
             },
+            StreamEvent::HostedToolCall {
+                choice: 2,
+                part,
+                call: Box::new(HostedToolCall::new(
+                    "h",
+                    "web_search",
+                    HostedToolInput::WebSearch {
+                        queries: vec![word()],
+                    },
+                )),
+            },
+            StreamEvent::HostedToolResult {
+                choice: 2,
+                part,
+                result: Box::new(HostedToolResult::new(
+                    "h",
+                    HostedToolOutput::Text { text: word() },
+                )),
+            },
+            StreamEvent::Compaction {
+                choice: 2,
+                part: 1,
+                compaction: Box::new(Compaction::new(
+                    Some(word()),
+                    ProviderBlock::new("p", Json::parse("{}").unwrap()),
+                )),
+            },
             extra("a", "1"),
             extra("b", "2"),
             extra("a", "3"),
@@ -401,10 +472,21 @@ mod tests {
         events().iter().for_each(|event| sum.apply(event));
         let response = sum.response();
         let indices: Vec<_> = response.choices.iter().map(|choice| choice.index).collect();
-        assert_eq!(indices, [0, 1]);
-        let [another, words] = &response.choices[..] else {
-            panic!("two answers")
+        assert_eq!(indices, [0, 1, 2]);
+        let [another, words, hosted] = &response.choices[..] else {
+            panic!("three answers")
         };
+        assert!(
+            matches!(
+                hosted.message.content[..],
+                [
+                    ContentPart::HostedToolCall(_),
+                    ContentPart::HostedToolResult(_),
+                    ContentPart::Compaction(_)
+                ]
+            ),
+            "{hosted:?}"
+        );
         assert_eq!(another.message.content, [ContentPart::text("another")]);
         assert_eq!(
             words.message.content,

@@ -5,7 +5,10 @@ mod response_builder;
 
 use crate::{
     FinishReason, Json, ToolCall, Usage,
-    chat::{Citation, Logprobs, ProviderBlock, ServerTiming, Warning},
+    chat::{
+        Citation, Compaction, HostedToolCall, HostedToolResult, Logprobs, ProviderBlock,
+        ServerTiming, Warning,
+    },
 };
 use bytes::Bytes;
 
@@ -131,6 +134,33 @@ pub enum StreamEvent {
         /// The complete call.
         call: Box<ToolCall>,
     },
+    /// A complete call of a tool that the provider runs. Its result follows, if the API shows it.
+    HostedToolCall {
+        /// Index of the choice.
+        choice: u32,
+        /// Number of the part.
+        part: u32,
+        /// The call.
+        call: Box<HostedToolCall>,
+    },
+    /// The result of a tool that the provider ran.
+    HostedToolResult {
+        /// Index of the choice.
+        choice: u32,
+        /// Number of the part.
+        part: u32,
+        /// The result.
+        result: Box<HostedToolResult>,
+    },
+    /// The provider replaced the earlier conversation with a summary.
+    Compaction {
+        /// Index of the choice.
+        choice: u32,
+        /// Number of the part.
+        part: u32,
+        /// The summary.
+        compaction: Box<Compaction>,
+    },
     /// A content block in the provider's own JSON.
     ProviderBlock {
         /// Index of the choice.
@@ -199,6 +229,9 @@ impl StreamEvent {
                 | StreamEvent::ToolCallStart { .. }
                 | StreamEvent::ToolCallDelta { .. }
                 | StreamEvent::ToolCallEnd { .. }
+                | StreamEvent::HostedToolCall { .. }
+                | StreamEvent::HostedToolResult { .. }
+                | StreamEvent::Compaction { .. }
                 | StreamEvent::ProviderBlock { .. }
         )
     }
@@ -217,6 +250,9 @@ impl StreamEvent {
             | StreamEvent::ToolCallStart { part, .. }
             | StreamEvent::ToolCallDelta { part, .. }
             | StreamEvent::ToolCallEnd { part, .. }
+            | StreamEvent::HostedToolCall { part, .. }
+            | StreamEvent::HostedToolResult { part, .. }
+            | StreamEvent::Compaction { part, .. }
             | StreamEvent::ProviderBlock { part, .. }
             | StreamEvent::Citation { part, .. } => *part = part.saturating_add(parts),
             StreamEvent::Start(_)

@@ -47,6 +47,7 @@ pub use kit::{
     core::ProviderCore,
     embed::{DecodedEmbeddings, EncodedEmbedRequest},
     errors, headers,
+    hosted::{HostedToolMapping, HostedToolPlace},
     id_format::IdFormat,
     media::{MediaKind, MediaLimit},
     token_count::TokenCounter,

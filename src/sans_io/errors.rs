@@ -2,7 +2,7 @@
 
 use super::{Exchange, Input, Operation, State};
 use crate::{
-    Error, ErrorKind, Secret,
+    Error, ErrorKind,
     chat::RateLimit,
     error::{TimeoutKind, scrub},
     policy::retry_after,
@@ -150,10 +150,10 @@ pub(super) fn circuit_open(wait: Duration, last: Option<&str>) -> Error {
 }
 
 /// A short form of an error, without the key, for the log of attempts.
-pub(super) fn error_summary(error: &Error, secret: Option<&Secret>) -> String {
+pub(super) fn error_summary<'s>(error: &Error, secrets: impl Iterator<Item = &'s str>) -> String {
     let mut message = error.message().to_owned();
-    if let Some(secret) = secret {
-        scrub(&mut message, secret.expose());
+    for secret in secrets {
+        scrub(&mut message, secret);
     }
     match message.char_indices().nth(MAX_SUMMARY_BYTES) {
         Some((end, _)) => [message.get(..end).unwrap_or_default(), "…"].concat(),

@@ -412,7 +412,10 @@ impl<O: Operation> Exchange<O> {
         if let Some(attempt) = self.metrics.attempts.last_mut() {
             attempt.duration = elapsed.saturating_sub(attempt.started);
             attempt.error = error.map(Error::kind);
-            attempt.message = error.map(|error| error_summary(error, self.secret.as_ref()));
+            let in_body = O::secrets(&self.target.request);
+            let secrets = self.secret.as_ref().map(Secret::expose);
+            attempt.message =
+                error.map(|error| error_summary(error, secrets.into_iter().chain(in_body)));
         }
         self.bill_attempt(error);
         true
@@ -534,7 +537,8 @@ impl<O: Operation> Exchange<O> {
             scrub(id, secret);
         }
         self.state = State::Done(result.map_err(|mut error| {
-            if let Some(secret) = secret {
+            let in_body = O::secrets(&self.target.request);
+            for secret in secret.into_iter().chain(in_body) {
                 error.scrub(secret);
             }
             if let Some(id) = &self.metadata.request_id {

@@ -14,6 +14,7 @@
 )]
 
 mod documents;
+mod hosted;
 mod ignored;
 #[path = "../support/mod.rs"]
 mod support;

@@ -14,6 +14,7 @@ mod chat_history;
 mod common;
 mod facilities;
 mod history;
+mod hosted_tools;
 mod insecure_http;
 mod params;
 mod small_call_recordings;
@@ -21,9 +22,9 @@ mod small_calls;
 #[path = "../support/mod.rs"]
 mod support;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use unifiedai::{
-    ChatRequest, Error,
+    ChatRequest, Error, Tool,
     chat::Warning,
     provider::{
         Anthropic, Bedrock, Cohere, Gemini, GeminiInteractions, Ollama, OpenAiChat,
@@ -51,4 +52,12 @@ fn encode(wire: &dyn Provider, request: &ChatRequest) -> Result<(Value, Vec<Warn
     let encoded = wire.encode_chat(request)?;
     let body = serde_json::from_slice(encoded.request.body()).unwrap();
     Ok((body, encoded.warnings))
+}
+
+fn schema() -> Value {
+    json!({"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"], "additionalProperties": false})
+}
+
+fn function(name: &str) -> Tool {
+    Tool::function(name, "Does it.", &schema()).unwrap()
 }

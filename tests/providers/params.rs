@@ -1,13 +1,13 @@
 //! Each parameter of a request at each API: it is in the body, or an error names it, or with `drop_unsupported` a
 //! warning.
 
-use super::{encode, wires};
-use serde_json::{Value, json};
+use super::{encode, function, schema, wires};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use unifiedai::{
     ChatRequest, ContentPart, ErrorKind, Json, JsonSchema, Media, Message, ReasoningEffort,
     ResponseFormat, Role, Tool, ToolChoice,
-    chat::{ImageDetail, Param, ReasoningFormat, ServiceTier, Verbosity},
+    chat::{CompactionSettings, ImageDetail, Param, ReasoningFormat, ServiceTier, Verbosity},
 };
 
 /// The path of a parameter in the body (dots lead into objects and lists). `-`: refused by name. `=`: the API's
@@ -48,11 +48,13 @@ user_id | user | user | metadata.user_id | - | safety_identifier | - | - | - | -
 metadata | - | metadata | - | - | metadata | - | - | requestMetadata.k | labels.k
 store | - | store | - | - | store | - | - | - | store
 background | - | - | - | - | background | - | - | - | background
+compaction | - | - | context_management.edits | - | context_management | - | - | - | -
 include_usage | = | = | = | = | = | = | = | = | =
 include_usage: false | !stream_options | !stream_options | - | - | - | - | - | - | -
 tools | tools.1.function.name | tools.1.function.name | tools.1.name | tools.0.functionDeclarations.1.name | tools.1.name | tools.1.function.name | tools.1.function.name | toolConfig.tools.1.toolSpec.name | tools.1.name
 tools: strict | tools.0.function.strict | tools.0.function.strict | tools.0.strict | toolConfig.functionCallingConfig.mode | tools.0.strict | strict_tools | - | toolConfig.tools.0.toolSpec.strict | generation_config.tool_choice
 tools: another's | - | - | - | - | - | - | - | - | -
+tools: web search | - | web_search_options | tools.1.name | tools.1.googleSearch | tools.1.type | - | - | toolConfig.tools.1.systemTool | tools.1.type
 tool_choice | tool_choice | tool_choice | tool_choice.type | toolConfig.functionCallingConfig.mode | tool_choice | tool_choice | - | toolConfig.toolChoice.any | generation_config.tool_choice
 tool_choice: none | tool_choice | tool_choice | tool_choice.type | toolConfig.functionCallingConfig.mode | tool_choice | tool_choice | !tools | !toolConfig | generation_config.tool_choice
 tool_choice: function | tool_choice.function.name | tool_choice.function.name | tool_choice.name | toolConfig.functionCallingConfig.allowedFunctionNames.0 | tool_choice.name | - | - | toolConfig.toolChoice.tool.name | generation_config.tool_choice.allowed_tools.tools.0
@@ -64,14 +66,6 @@ extra | - | marker | marker | marker | marker | marker | marker | - | marker
 name | messages.0.name | messages.0.name | - | - | - | - | - | - | -
 detail | messages.0.content.1.image_url.detail | messages.0.content.1.image_url.detail | - | - | input.0.content.1.detail | messages.0.content.1.image_url.detail | - | - | input.0.content.1.resolution
 ";
-
-fn schema() -> Value {
-    json!({"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"], "additionalProperties": false})
-}
-
-fn function(name: &str) -> Tool {
-    Tool::function(name, "Does it.", &schema()).unwrap()
-}
 
 /// A streamed request with an image, and a tool to choose.
 fn base() -> ChatRequest {
@@ -155,6 +149,8 @@ fn with(row: &str) -> ChatRequest {
             request.tools = vec![strict(function("f"))];
             request
         }
+        "tools: web search" => request.tool(Tool::web_search()),
+        "compaction" => request.compaction(CompactionSettings::at(60_000)),
         "tools: another's" => request.tool(Tool::Provider {
             provider: "nobody".into(),
             definition: Json::parse(r#"{"type":"search"}"#).unwrap(),

@@ -168,7 +168,13 @@ pub fn read_back(response: &UnifiedChatResponse) -> Reading {
             ContentPart::Reasoning { signature, .. } => {
                 reading.signatures.extend(signature.clone())
             }
-            ContentPart::ProviderBlock(block) => reading.opaque.push(value(&block.block)),
+            ContentPart::ProviderBlock(_)
+            | ContentPart::HostedToolCall(_)
+            | ContentPart::HostedToolResult(_) => {
+                reading
+                    .opaque
+                    .extend(part.raw().map(|block| value(&block.block)));
+            }
             ContentPart::ToolCall(call) => {
                 reading
                     .calls

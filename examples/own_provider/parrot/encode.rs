@@ -93,7 +93,10 @@ fn line(message: &Message, warnings: &mut Vec<Warning>) -> Result<Value, Error> 
                 left_out("reasoning_left_out", "the reasoning of an earlier response");
                 continue;
             }
-            ContentPart::ProviderBlock(_) => {
+            ContentPart::ProviderBlock(_)
+            | ContentPart::HostedToolCall(_)
+            | ContentPart::HostedToolResult(_)
+            | ContentPart::Compaction(_) => {
                 left_out("opaque_left_out", "a block of another provider");
                 continue;
             }

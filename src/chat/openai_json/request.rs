@@ -208,7 +208,7 @@ mod tests {
             "logprobs": true, "top_logprobs": 1, "n": 1, "seed": 1, "parallel_tool_calls": true, "reasoning_effort": "low",
             "reasoning_format": "raw", "reasoning_max_tokens": 1, "disable_reasoning": true, "clear_thinking": true,
             "verbosity": "low", "prompt_cache_key": "a", "cached_content": "a", "service_tier": "auto", "model_parameters": {}, "user": "a",
-            "metadata": {"a": "b"}, "store": true, "background": true,
+            "metadata": {"a": "b"}, "store": true, "background": true, "compaction": {"trigger_tokens": 1000},
         });
         let mut body = scalars.as_object().unwrap().clone();
         body.insert("model".into(), "m".into());

@@ -2,6 +2,7 @@
 
 mod complete_tool_calls;
 mod finish_and_limits;
+mod hosted;
 mod resume;
 #[cfg(test)]
 mod test_util;

@@ -41,6 +41,13 @@ pub(super) fn event_log(builder: &mut ResponseBuilder) -> String {
             E::ToolCallEnd { part, call, .. } => {
                 format!("called {} {} {}", key_of(part), call.id, call.arguments)
             }
+            E::HostedToolCall { part, call, .. } => {
+                format!("hosted call {} {}", key_of(part), call.name)
+            }
+            E::HostedToolResult { part, .. } => {
+                format!("hosted result {}", key_of(part))
+            }
+            E::Compaction { part, .. } => format!("compaction {}", key_of(part)),
             E::ProviderBlock { part, .. } => format!("opaque {}", key_of(part)),
             E::Citation { part, .. } => format!("citation {}", key_of(part)),
             E::Logprobs { .. } => "logprobs".to_owned(),

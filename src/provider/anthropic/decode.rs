@@ -3,12 +3,12 @@
 use super::{
     BLOCK_PROVIDER,
     encode::Server,
-    errors,
+    errors, hosted,
     types::{Block, CitationFields, Counts, Delta, Event, Message},
 };
 use crate::{
     Error, ErrorKind, FinishReason, Json,
-    chat::{Citation, ProviderBlock, ProviderData, ResponseStart, Warning},
+    chat::{Citation, ProviderData, ResponseStart, Warning},
     provider::{
         ChatDecoder, Frame, FrameKind, FrameOutcome, ResponseBuilder,
         kit::{
@@ -626,7 +626,7 @@ impl Open {
                 } else {
                     completed(&raw, &input, &content)?
                 };
-                out.provider_block(0, part, ProviderBlock::new(BLOCK_PROVIDER, block))
+                hosted::emit(part, block, out)
             }
         }
     }

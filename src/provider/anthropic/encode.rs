@@ -1,16 +1,23 @@
 //! Encodes a request's body.
 
 use super::{
-    Anthropic, BLOCK_PROVIDER, Hosting,
+    Anthropic, BLOCK_PROVIDER, Hosting, hosted,
     messages::{Content, Conversation},
 };
 use crate::{
     ChatRequest, ContentPart, Error, Json, ReasoningEffort, ResponseFormat, Tool, ToolChoice,
-    chat::{Param, ParamVisitor, ProviderBlock, ReasoningFormat, ServiceTier, Warning},
+    chat::{
+        CompactionSettings, Param, ParamVisitor, ProviderBlock, ReasoningFormat, ServiceTier,
+        Warning,
+    },
     json::ObjectWriter,
     provider::{
         BaseUrl,
-        kit::{json_object::JsonObject, request::UnsupportedParams},
+        kit::{
+            hosted::{self as hosted_tools, FittedRequest, HostedWire},
+            json_object::JsonObject,
+            request::UnsupportedParams,
+        },
     },
 };
 use serde::Serialize;
@@ -22,12 +29,29 @@ pub(super) fn body(
     request: &ChatRequest,
 ) -> Result<(Vec<u8>, Vec<Warning>), Error> {
     let name = provider.core.name();
+    let mut fitted = hosted_tools::fit(
+        request,
+        HostedWire {
+            provider: name,
+            names: &[BLOCK_PROVIDER, name],
+            block_provider: BLOCK_PROVIDER,
+            mappings: match provider.hosting {
+                Hosting::Own | Hosting::Azure(_) => hosted::TOOLS,
+                Hosting::Vertex(_) => hosted::VERTEX_TOOLS,
+            },
+            hint: "",
+        },
+    )?;
+    let mut omissions = UnsupportedParams::new(name, request.drop_unsupported);
+    omissions.add_warnings(std::mem::take(&mut fitted.warnings));
     let mut encoder = Encoder {
         provider: name,
-        request,
+        request: &fitted.request,
+        fitted: &fitted,
         out: ObjectWriter::with_capacity(1024),
-        omissions: UnsupportedParams::new(name, request.drop_unsupported),
+        omissions,
     };
+    let request = encoder.request;
     encoder.fixed_fields(provider)?;
     request.for_each_scalar(&mut encoder)?;
     encoder.encode_structured_output()?;
@@ -48,6 +72,7 @@ pub(super) fn chosen_limit(request: &ChatRequest, default: u64) -> Option<u64> {
 struct Encoder<'a> {
     provider: &'a str,
     request: &'a ChatRequest,
+    fitted: &'a FittedRequest<'a>,
     out: ObjectWriter,
     omissions: UnsupportedParams<'a>,
 }
@@ -109,6 +134,9 @@ impl<'a> Encoder<'a> {
         if let Some(user_id) = &request.user_id {
             self.member("metadata", &Metadata { user_id })?;
         }
+        if let Some(settings) = &request.compaction {
+            self.member("context_management", &ContextManagement::new(settings))?;
+        }
         if request.prediction.is_some() {
             self.omissions.refuse("the parameter `prediction`")?;
         }
@@ -142,8 +170,10 @@ impl<'a> Encoder<'a> {
                         None => Json::parse(r#"{"type":"object"}"#)?,
                     },
                     strict: *strict,
+                    defer_loading: self.fitted.is_deferred(name),
                 },
                 Tool::Provider { definition, .. } => EncodedTool::Raw(definition),
+                Tool::Hosted(_) => continue,
             });
         }
         Ok(wire)
@@ -162,7 +192,12 @@ impl<'a> Encoder<'a> {
             Some(ToolChoice::Auto) => choice("auto", None),
             Some(ToolChoice::None) => choice("none", None),
             Some(ToolChoice::Required) => choice("any", None),
-            Some(ToolChoice::Function(name)) => choice("tool", Some(name)),
+            Some(ToolChoice::Function(name)) => {
+                let hosted = self.fitted.chosen(name).and_then(|tool| tool.get("name"));
+                let own =
+                    hosted.and_then(|name| name.as_str().strip_prefix('"')?.strip_suffix('"'));
+                choice("tool", Some(own.unwrap_or(name)))
+            }
             None if single == Some(true) && !request.tools.is_empty() => choice("auto", None),
             None => return None,
         })
@@ -249,6 +284,7 @@ impl ParamVisitor for Encoder<'_> {
             | Param::ReasoningMaxTokens
             | Param::DisableReasoning
             | Param::ServiceTier
+            | Param::Compaction
             | Param::UserId => Ok(()),
             _ if is_default => Ok(()),
             _ => self
@@ -268,6 +304,8 @@ enum EncodedTool<'a> {
         input_schema: Json,
         #[serde(skip_serializing_if = "Option::is_none")]
         strict: Option<bool>,
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        defer_loading: bool,
     },
     Raw(&'a Json),
 }
@@ -305,6 +343,44 @@ struct Format<'a> {
     #[serde(rename = "type")]
     kind: &'static str,
     schema: &'a Json,
+}
+
+#[derive(Serialize)]
+struct ContextManagement<'a> {
+    edits: [Compact<'a>; 1],
+}
+
+#[derive(Serialize)]
+struct Compact<'a> {
+    r#type: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trigger: Option<Trigger>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instructions: Option<&'a str>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pause_after_compaction: bool,
+}
+
+#[derive(Serialize)]
+struct Trigger {
+    r#type: &'static str,
+    value: u64,
+}
+
+impl<'a> ContextManagement<'a> {
+    fn new(settings: &'a CompactionSettings) -> Self {
+        ContextManagement {
+            edits: [Compact {
+                r#type: "compact_20260112",
+                trigger: settings.trigger_tokens.map(|value| Trigger {
+                    r#type: "input_tokens",
+                    value,
+                }),
+                instructions: settings.instructions.as_deref(),
+                pause_after_compaction: settings.pause,
+            }],
+        }
+    }
 }
 
 #[derive(Serialize)]

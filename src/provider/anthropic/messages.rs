@@ -236,6 +236,10 @@ fn block_content<'a>(
         ContentPart::ToolCall(call) => tool_use(call, omissions)?,
         ContentPart::ToolResult(result) => tool_result(result, server, omissions)?,
         ContentPart::ProviderBlock(block) => BlockContent::Opaque(&block.block),
+        // `kit::hosted` replaced them by their blocks.
+        ContentPart::HostedToolCall(_)
+        | ContentPart::HostedToolResult(_)
+        | ContentPart::Compaction(_) => return Ok(None),
         ContentPart::Audio { .. } => return Err(omissions.cannot_send("audio")),
         ContentPart::Video { .. } => return Err(omissions.cannot_send("a video")),
     }))

@@ -1,13 +1,14 @@
 //! Anthropic's Messages API, at Anthropic, on Azure and on Google Cloud's Vertex AI.
 //!
 //! Content that only this API has is a [`ContentPart::ProviderBlock`] of the provider `anthropic`, wherever the model
-//! is hosted: redacted reasoning, the provider's own tools and their results. A provider block without a `type` adds
-//! its fields to the part before it; [`cache_point`] creates one.
+//! is hosted: redacted reasoning and unknown blocks. A provider block without a `type` adds its fields to the part before
+//! it; [`cache_point`] creates one.
 
 mod batches;
 mod decode;
 mod encode;
 mod errors;
+mod hosted;
 mod messages;
 mod models;
 mod turns;
@@ -31,7 +32,7 @@ use crate::{
     tokens::TokenCount,
 };
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Request, response};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, response};
 use std::borrow::Cow;
 
 /// The provider name of this API's provider blocks.
@@ -181,6 +182,21 @@ impl Anthropic {
         })
     }
 
+    /// Adds the beta features of the request to those of the provider.
+    fn add_betas(&self, request: &ChatRequest, headers: &mut HeaderMap) {
+        let needed = hosted::betas(request);
+        if needed.is_empty() {
+            return;
+        }
+        let set = headers.get(BETA).and_then(|value| value.to_str().ok());
+        let set: Vec<&str> = set.into_iter().flat_map(|set| set.split(',')).collect();
+        let missing = needed.iter().filter(|beta| !set.contains(beta));
+        let all: Vec<&str> = set.iter().chain(missing).copied().collect();
+        if let Ok(value) = HeaderValue::from_str(&all.join(",")) {
+            headers.insert(BETA, value);
+        }
+    }
+
     fn models(&self, path: &str) -> Result<Request<Bytes>, Error> {
         if matches!(self.hosting, Hosting::Vertex(_)) {
             return Err(super::unsupported(self.name(), "list its models"));
@@ -322,6 +338,7 @@ impl Provider for Anthropic {
         if media::has_stored_file(&request.messages) {
             batches::add_files_beta(encoded.request.headers_mut())?;
         }
+        self.add_betas(request, encoded.request.headers_mut());
         Ok(encoded)
     }
 

@@ -96,6 +96,14 @@ object! {
         output_tokens: Count,
         output_tokens_details: Object<OutputDetails>,
         service_tier: Text<'a>,
+        server_tool_use: Object<ServerToolUse>,
+    }
+}
+
+object! {
+    struct ServerToolUse {
+        web_search_requests: Count,
+        web_fetch_requests: Count,
     }
 }
 
@@ -146,6 +154,16 @@ impl Counts {
             .prompt_tokens
             .zip(usage.completion_tokens)
             .map(|(prompt, completion)| prompt.saturating_add(completion));
+        if let Some(hosted) = wire.server_tool_use.0 {
+            let mut counts = usage
+                .hosted_tools
+                .take()
+                .map(|counts| *counts)
+                .unwrap_or_default();
+            counts.web_searches = keep(hosted.web_search_requests, counts.web_searches);
+            counts.web_fetches = keep(hosted.web_fetch_requests, counts.web_fetches);
+            usage.hosted_tools = counts.into_option();
+        }
         if let Some(tier) = wire.service_tier.non_empty() {
             self.service_tier = Some(tier.to_owned());
         }

@@ -1,12 +1,12 @@
 //! Decodes what bodies and streams share: complete blocks, and the response's other fields.
 
 use super::{
-    BLOCK_PROVIDER, errors,
+    errors, hosted,
     types::{Block, Citation, ConverseBody, Metrics, Trace, Usage},
 };
 use crate::{
     Error, ErrorKind, FinishReason, Json,
-    chat::{ProviderBlock, ResponseStart, ServerTiming},
+    chat::{ResponseStart, ServerTiming},
     provider::{
         ResponseBuilder,
         kit::{lenient::Raw, unknown_fields::UnknownFieldWarnings},
@@ -211,7 +211,7 @@ pub(super) fn provider_block(
     json: Json,
     out: &mut ResponseBuilder,
 ) -> Result<(), Error> {
-    out.provider_block(CHOICE, block, ProviderBlock::new(BLOCK_PROVIDER, json))
+    hosted::emit(CHOICE, block, json, out)
 }
 
 fn extra(name: &str, raw: Raw<'_>, out: &mut ResponseBuilder) -> Result<(), Error> {

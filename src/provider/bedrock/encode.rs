@@ -1,7 +1,7 @@
 //! Encodes a request as the body of Converse.
 
 use super::{
-    BLOCK_PROVIDER,
+    BLOCK_PROVIDER, hosted,
     messages::{Conversation, conversation},
 };
 use crate::{
@@ -9,7 +9,10 @@ use crate::{
     ResponseFormat, Tool, ToolChoice,
     chat::{Param, ParamVisitor, ServiceTier, Warning},
     json::ObjectWriter,
-    provider::kit::request::UnsupportedParams,
+    provider::kit::{
+        hosted::{self as hosted_tools, HostedWire},
+        request::UnsupportedParams,
+    },
 };
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::value::{RawValue, to_raw_value};
@@ -33,10 +36,23 @@ const MEMBERS: [&str; 12] = [
 
 /// The body, and warnings about dropped or changed content.
 pub(super) fn body(request: &ChatRequest) -> Result<(Vec<u8>, Vec<Warning>), Error> {
+    let mut fitted = hosted_tools::fit(
+        request,
+        HostedWire {
+            provider: BLOCK_PROVIDER,
+            names: &[BLOCK_PROVIDER],
+            block_provider: BLOCK_PROVIDER,
+            mappings: hosted::TOOLS,
+            hint: "",
+        },
+    )?;
+    let mut omissions = UnsupportedParams::new(BLOCK_PROVIDER, request.drop_unsupported);
+    omissions.add_warnings(std::mem::take(&mut fitted.warnings));
+    let request = &*fitted.request;
     let mut encoder = Encoder {
         request,
         sections: BTreeMap::new(),
-        omissions: UnsupportedParams::new(BLOCK_PROVIDER, request.drop_unsupported),
+        omissions,
     };
     request.for_each_scalar(&mut encoder)?;
     encoder.encode_structured_output()?;
@@ -340,7 +356,10 @@ pub(super) fn tools<'a>(
     omissions: &mut UnsupportedParams<'_>,
 ) -> Result<Tools<'a>, Error> {
     let known = omissions.tools(&request.tools, &[BLOCK_PROVIDER])?;
-    let tools: Vec<_> = known.into_iter().map(tool).collect::<Result<_, _>>()?;
+    let tools: Vec<_> = known
+        .into_iter()
+        .filter_map(|known| tool(known).transpose())
+        .collect::<Result<_, _>>()?;
     let choice = match &request.tool_choice {
         None | Some(ToolChoice::None) => None,
         Some(ToolChoice::Auto) if tools.is_empty() => None,
@@ -354,8 +373,8 @@ pub(super) fn tools<'a>(
     Ok(Tools { tools, choice })
 }
 
-fn tool(tool: &Tool) -> Result<EncodedTool<'_>, Error> {
-    match tool {
+fn tool(tool: &Tool) -> Result<Option<EncodedTool<'_>>, Error> {
+    Ok(Some(match tool {
         Tool::Function {
             name,
             description,
@@ -363,7 +382,7 @@ fn tool(tool: &Tool) -> Result<EncodedTool<'_>, Error> {
             strict,
         } => {
             check_name(name)?;
-            Ok(EncodedTool::ToolSpec {
+            EncodedTool::ToolSpec {
                 name,
                 // An empty description is refused.
                 description: description
@@ -373,10 +392,12 @@ fn tool(tool: &Tool) -> Result<EncodedTool<'_>, Error> {
                     json: parameters.as_ref(),
                 },
                 strict: *strict,
-            })
+            }
         }
-        Tool::Provider { definition, .. } => Ok(EncodedTool::Raw(definition)),
-    }
+        Tool::Provider { definition, .. } => EncodedTool::Raw(definition),
+        // `UnsupportedParams::tools` returns none.
+        Tool::Hosted(_) => return Ok(None),
+    }))
 }
 
 fn check_name(name: &str) -> Result<(), Error> {

@@ -11,6 +11,7 @@ mod decode_fields;
 mod encode;
 pub(crate) mod endpoint;
 mod errors;
+mod hosted;
 mod messages;
 mod models;
 mod s3;

@@ -5,7 +5,10 @@ use crate::{
     Role, Tool, ToolCall, ToolChoice, ToolResult,
     chat::{Param, ParamVisitor, Warning},
     json::ObjectWriter,
-    provider::kit::request::{FunctionTool, HistorySupport, UnsupportedParams, to_data_url},
+    provider::kit::{
+        hosted::{self, HostedWire},
+        request::{FunctionTool, HistorySupport, UnsupportedParams, to_data_url},
+    },
 };
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
 use std::borrow::Cow;
@@ -15,10 +18,14 @@ pub(super) fn body(
     provider: &str,
     request: &ChatRequest,
 ) -> Result<(Vec<u8>, Vec<Warning>), Error> {
+    let mut fitted = hosted::fit(request, HostedWire::without_tools(provider))?;
+    let mut omissions = UnsupportedParams::new(provider, request.drop_unsupported);
+    omissions.add_warnings(std::mem::take(&mut fitted.warnings));
+    let request = &*fitted.request;
     let mut encoder = Encoder {
         provider,
         request,
-        omissions: UnsupportedParams::new(provider, request.drop_unsupported),
+        omissions,
         out: ObjectWriter::with_capacity(1024),
     };
     encoder.conversation()?;
@@ -71,7 +78,8 @@ impl Encoder<'_> {
     fn tools(&mut self) -> Result<(), Error> {
         let request = self.request;
         let tools = self.omissions.tools(&request.tools, &[self.provider])?;
-        let tools: Vec<FunctionTool<'_>> = tools.into_iter().map(FunctionTool::new).collect();
+        let tools: Vec<FunctionTool<'_>> =
+            tools.into_iter().filter_map(FunctionTool::new).collect();
         if !tools.is_empty() {
             self.member("tools", &tools)?;
         }

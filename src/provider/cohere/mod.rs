@@ -96,7 +96,7 @@ impl BuildProvider for Cohere {
 fn equally_strict(request: Cow<'_, ChatRequest>, strict: bool) -> Cow<'_, ChatRequest> {
     let is_strict = |tool: &Tool| match tool {
         Tool::Function { strict, .. } => Some(*strict == Some(true)),
-        Tool::Provider { .. } => None,
+        Tool::Hosted(_) | Tool::Provider { .. } => None,
     };
     let mut functions = request.tools.iter().filter_map(is_strict);
     let Some(first) = functions.next() else {

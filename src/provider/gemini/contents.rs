@@ -210,6 +210,10 @@ impl<'a> Translator<'_, 'a> {
                     }
                     None => Some(PartContent::Opaque(&block.block)),
                 },
+                // `kit::hosted` replaced them by their blocks.
+                ContentPart::HostedToolCall(_)
+                | ContentPart::HostedToolResult(_)
+                | ContentPart::Compaction(_) => None,
                 ContentPart::ToolCall(call) => Some(self.call(call, rounds)?),
                 ContentPart::ToolResult(result) => {
                     self.result(result, rounds)?;

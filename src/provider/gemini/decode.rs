@@ -1,7 +1,7 @@
 //! Decodes responses into the response builder. A stream's frames are complete responses that each add parts.
 
 use super::{
-    BLOCK_PROVIDER,
+    BLOCK_PROVIDER, hosted,
     partial_args::PartialCall,
     types::{
         self, Candidate, FunctionCall, GenerateContentResponse, Grounding, GroundingChunk,
@@ -10,10 +10,7 @@ use super::{
 };
 use crate::{
     Error, ErrorKind, FinishReason, Json,
-    chat::{
-        Citation, Logprobs, ProviderBlock, ProviderData, ResponseStart, TokenLogprob, TopLogprob,
-        Warning,
-    },
+    chat::{Citation, Logprobs, ProviderData, ResponseStart, TokenLogprob, TopLogprob, Warning},
     codec::rfc3339::rfc3339,
     provider::{
         ChatDecoder, Frame, FrameKind, FrameOutcome, ResponseBuilder,
@@ -195,6 +192,9 @@ struct CandidateState {
     /// The finish reason that was set.
     reason: Option<String>,
     grounding: Option<Json>,
+    url_context: Option<Json>,
+    /// Whether a hosted tool has a part of its own, so that the metadata shows no other call.
+    has_hosted_part: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -234,6 +234,7 @@ impl Candidates {
         for mut progress in self.0 {
             progress.drop_partial(out)?;
             progress.cite(out)?;
+            progress.add_hosted_calls(out)?;
             // A call can follow the finish reason.
             if let Some(reason) = progress.held.take().or(progress.reason.take()) {
                 let unified = finish_reason(&reason, progress.calls);
@@ -289,6 +290,9 @@ impl CandidateState {
         }
         if let Some(grounding) = candidate.grounding_metadata.json() {
             self.grounding = Some(grounding);
+        }
+        if let Some(context) = candidate.url_context_metadata.json() {
+            self.url_context = Some(context);
         }
         if let Some(reason) = candidate.finish_reason.non_empty() {
             if self.awaits_result && reason == "STOP" {
@@ -367,11 +371,8 @@ impl CandidateState {
     fn provider_block(&mut self, block: Json, out: &mut ResponseBuilder) -> Result<(), Error> {
         self.flow = None;
         let number = self.take_number();
-        out.provider_block(
-            self.index,
-            number,
-            ProviderBlock::new(BLOCK_PROVIDER, block),
-        )
+        self.has_hosted_part |= hosted::emit(self.index, number, block, out)?;
+        Ok(())
     }
 
     fn call(
@@ -502,6 +503,26 @@ impl CandidateState {
                 raw: raw.json(),
             };
             out.citation(self.index, text, citation)?;
+        }
+        Ok(())
+    }
+
+    /// The calls that the API shows only in metadata follow the content.
+    fn add_hosted_calls(&mut self, out: &mut ResponseBuilder) -> Result<(), Error> {
+        let calls = hosted::of_metadata(self.grounding.as_ref(), self.url_context.as_ref());
+        if let (Some(queries), Some(usage)) = (hosted::web_queries(&calls), out.current_usage()) {
+            let mut usage = usage.clone();
+            let counts = usage.hosted_tools.get_or_insert_default();
+            counts.web_searches = Some(counts.web_searches.unwrap_or(0).saturating_add(queries));
+            out.usage(usage);
+        }
+        if self.has_hosted_part {
+            return Ok(());
+        }
+        for (call, result) in calls {
+            let number = self.take_number();
+            out.hosted_tool_call(self.index, number, call)?;
+            out.hosted_tool_result(self.index, number, result)?;
         }
         Ok(())
     }

@@ -4,12 +4,17 @@ use super::{
     BLOCK_PROVIDER, Gemini, Hosting,
     contents::{Conversation, Generation, Translator},
     encoded_part::EncodedPart,
+    hosted,
 };
 use crate::{
     ChatRequest, Error, ErrorKind, Json, ReasoningEffort, ResponseFormat, Tool, ToolChoice,
     chat::{Param, ParamVisitor, ReasoningFormat, ServiceTier, Warning},
     json::ObjectWriter,
-    provider::kit::{nested_params::NestedParams, request::UnsupportedParams},
+    provider::kit::{
+        hosted::{self as hosted_tools, HostedWire},
+        nested_params::NestedParams,
+        request::UnsupportedParams,
+    },
 };
 use serde::Serialize;
 
@@ -18,12 +23,27 @@ pub(super) fn body(
     provider: &Gemini,
     request: &ChatRequest,
 ) -> Result<(Vec<u8>, Vec<Warning>), Error> {
+    let name = provider.core.name();
+    let mut fitted = hosted_tools::fit(
+        request,
+        HostedWire {
+            provider: name,
+            names: &[BLOCK_PROVIDER, name],
+            block_provider: BLOCK_PROVIDER,
+            mappings: hosted::TOOLS,
+            hint: "",
+        },
+    )?;
+    let mut omissions = UnsupportedParams::new(name, request.drop_unsupported);
+    omissions.add_warnings(std::mem::take(&mut fitted.warnings));
+    let request = &*fitted.request;
     let mut encoder = Encoder {
         provider,
         request,
+        has_hosted_tools: !fitted.tools.is_empty(),
         out: ObjectWriter::with_capacity(1024),
         config: Config::new(request),
-        omissions: UnsupportedParams::new(provider.core.name(), request.drop_unsupported),
+        omissions,
     };
     encoder.conversation()?;
     encoder.tools()?;
@@ -40,6 +60,7 @@ pub(super) fn body(
 struct Encoder<'a> {
     provider: &'a Gemini,
     request: &'a ChatRequest,
+    has_hosted_tools: bool,
     out: ObjectWriter,
     config: Config,
     omissions: UnsupportedParams<'a>,
@@ -66,6 +87,9 @@ impl<'a> Encoder<'a> {
         let mut functions = Vec::new();
         let mut own = Vec::new();
         let mut is_strict = false;
+        // Only these models and Google's own API take functions and hosted tools together, with this setting.
+        let takes_both = matches!(self.provider.hosting, Hosting::Own)
+            && Generation::of(&request.model) == Generation::Third;
         let known = [BLOCK_PROVIDER, self.provider.core.name()];
         for tool in self.omissions.tools(&request.tools, &known)? {
             match tool {
@@ -83,8 +107,10 @@ impl<'a> Encoder<'a> {
                     });
                 }
                 Tool::Provider { definition, .. } => own.push(EncodedTool::Own(definition)),
+                Tool::Hosted(_) => {}
             }
         }
+        let mixes = takes_both && self.has_hosted_tools && !functions.is_empty();
         if !functions.is_empty() {
             own.insert(
                 0,
@@ -98,7 +124,7 @@ impl<'a> Encoder<'a> {
         }
         let (mode, name) = match request.needed_tool_choice() {
             // Only in this mode, and if a call is forced, does the API enforce the schema of the arguments.
-            Some(ToolChoice::Auto) | None if is_strict => ("VALIDATED", None),
+            Some(ToolChoice::Auto) | None if is_strict || mixes => ("VALIDATED", None),
             Some(ToolChoice::Auto) => ("AUTO", None),
             Some(ToolChoice::None) => ("NONE", None),
             Some(ToolChoice::Required) => ("ANY", None),
@@ -113,6 +139,7 @@ impl<'a> Encoder<'a> {
             "toolConfig",
             &ToolConfig {
                 function_calling_config,
+                include_server_side_tool_invocations: mixes,
             },
         )
     }
@@ -256,6 +283,8 @@ struct Function<'a> {
 #[serde(rename_all = "camelCase")]
 struct ToolConfig<'a> {
     function_calling_config: FunctionCallingConfig<'a>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    include_server_side_tool_invocations: bool,
 }
 
 #[derive(Serialize)]

@@ -10,6 +10,7 @@ mod contents;
 mod decode;
 mod encode;
 mod encoded_part;
+mod hosted;
 mod models;
 mod partial_args;
 mod types;

@@ -2,6 +2,7 @@
 
 use crate::{
     Usage,
+    chat::HostedToolUsage,
     provider::kit::lenient::{
         Count, List, Number, Object, Raw, RawElements, Text, UnknownFields, object,
     },
@@ -187,6 +188,11 @@ pub(super) fn usage(raw: Raw<'_>) -> Option<(Usage, Option<String>)> {
         image_tokens: of("IMAGE"),
         audio_tokens: of("AUDIO"),
         reasoning_tokens: wire.thoughts_token_count.0,
+        hosted_tools: HostedToolUsage {
+            prompt_tokens: wire.tool_use_prompt_token_count.0,
+            ..HostedToolUsage::default()
+        }
+        .into_option(),
         raw: raw.json(),
         ..Usage::default()
     };

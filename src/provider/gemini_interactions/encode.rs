@@ -1,11 +1,15 @@
 //! Encodes a request's body.
 
-use super::{BLOCK_PROVIDER, GeminiInteractions, encode_steps};
+use super::{BLOCK_PROVIDER, GeminiInteractions, encode_steps, hosted};
 use crate::{
     ChatRequest, Error, Json, ReasoningEffort, ResponseFormat, Tool, ToolChoice,
     chat::{Param, ParamVisitor, ReasoningFormat, ServiceTier, Warning},
     json::ObjectWriter,
-    provider::kit::{nested_params::NestedParams, request::UnsupportedParams},
+    provider::kit::{
+        hosted::{self as hosted_tools, HostedWire},
+        nested_params::NestedParams,
+        request::UnsupportedParams,
+    },
 };
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
@@ -16,12 +20,26 @@ pub(super) fn body(
     provider: &GeminiInteractions,
     request: &ChatRequest,
 ) -> Result<(Vec<u8>, Vec<Warning>), Error> {
+    let name = provider.core.name();
+    let mut fitted = hosted_tools::fit(
+        request,
+        HostedWire {
+            provider: name,
+            names: &[BLOCK_PROVIDER, name],
+            block_provider: BLOCK_PROVIDER,
+            mappings: hosted::TOOLS,
+            hint: "",
+        },
+    )?;
+    let mut omissions = UnsupportedParams::new(name, request.drop_unsupported);
+    omissions.add_warnings(std::mem::take(&mut fitted.warnings));
+    let request = &*fitted.request;
     let mut encoder = Encoder {
         provider,
         request,
         out: ObjectWriter::with_capacity(1024),
         config: NestedParams::new(request, CONFIG),
-        omissions: UnsupportedParams::new(provider.core.name(), request.drop_unsupported),
+        omissions,
     };
     encoder.conversation()?;
     encoder.tools()?;
@@ -255,6 +273,8 @@ impl Serialize for EncodedTool<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let (name, description, parameters) = match self.0 {
             Tool::Provider { definition, .. } => return definition.serialize(serializer),
+            // `UnsupportedParams::tools` returns none.
+            Tool::Hosted(_) => return serializer.serialize_unit(),
             Tool::Function {
                 name,
                 description,

@@ -1,7 +1,7 @@
 //! Google's Interactions API, at Google's developer API and on Google Cloud's Vertex AI.
 //!
-//! An interaction is a list of steps. Text and function calls become parts of one message. Every other step (tools
-//! that the provider runs, generated media) is a [`ContentPart::ProviderBlock`](crate::ContentPart::ProviderBlock) of
+//! An interaction is a list of steps. Text, function calls, and the calls and results of hosted tools become parts of one
+//! message. Every other step (generated media) is a [`ContentPart::ProviderBlock`](crate::ContentPart::ProviderBlock) of
 //! the provider `gemini-interactions`, and so is each reasoning step with its signature: added to the next request's
 //! messages, they are sent back unchanged and in order.
 
@@ -9,6 +9,7 @@ mod decode;
 mod encode;
 mod encode_steps;
 mod errors;
+mod hosted;
 mod open_step;
 mod steps;
 mod stored;

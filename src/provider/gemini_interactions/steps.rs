@@ -1,7 +1,7 @@
 //! Decodes the steps of an interaction: complete in a single body, or by their start, deltas and stop in a stream.
 
 use super::{
-    BLOCK_PROVIDER,
+    BLOCK_PROVIDER, hosted,
     open_step::{Call, Output, Step as OpenStep, Thought, ToolStep},
     types::{Annotation, Content, Delta, Step},
 };
@@ -336,10 +336,7 @@ fn end_step(number: u32, step: OpenStep, out: &mut ResponseBuilder) -> Result<()
             call.complete(key, true, out)?;
             out.end_part(0, key)
         }
-        OpenStep::Tool(tool) => {
-            let block = ProviderBlock::new(BLOCK_PROVIDER, tool.into_json()?);
-            out.provider_block(0, key, block)
-        }
+        OpenStep::Tool(tool) => hosted::emit(key, tool.into_json()?, out),
     }
 }
 

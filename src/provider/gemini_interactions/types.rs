@@ -2,6 +2,7 @@
 
 use crate::{
     Usage,
+    chat::HostedToolUsage,
     provider::kit::lenient::{Count, List, Object, Raw, Text, UnknownFields, WithRawText, object},
 };
 
@@ -138,6 +139,14 @@ object! {
         total_cached_tokens: Count,
         total_tokens: Count,
         input_tokens_by_modality: List<Modality<'a>>,
+        grounding_tool_count: List<ToolCount<'a>>,
+    }
+}
+
+object! {
+    struct ToolCount<'a> {
+        r#type as "type": Text<'a>,
+        count: Count,
     }
 }
 
@@ -157,7 +166,19 @@ pub(super) fn usage(raw: Raw<'_>) -> Option<Usage> {
         let own = inputs.find(|input| input.modality.as_deref() == Some(kind));
         own.and_then(|input| input.tokens.0)
     };
+    let count = |kind: &str| {
+        let mut counts = wire.grounding_tool_count.0.iter();
+        let own = counts.find(|count| count.r#type.as_deref() == Some(kind));
+        own.and_then(|own| own.count.0)
+    };
+    let hosted = HostedToolUsage {
+        web_searches: count("google_search"),
+        file_searches: count("retrieval"),
+        prompt_tokens: wire.total_tool_use_tokens.0.filter(|tokens| *tokens > 0),
+        ..HostedToolUsage::default()
+    };
     let usage = Usage {
+        hosted_tools: hosted.into_option(),
         prompt_tokens: sum(wire.total_input_tokens, wire.total_tool_use_tokens),
         completion_tokens: sum(wire.total_output_tokens, wire.total_thought_tokens),
         total_tokens: wire.total_tokens.0,

@@ -241,9 +241,9 @@ fn is_in_provider_block(messages: &[Message], id: &str) -> bool {
         return false;
     };
     let mut parts = messages.iter().flat_map(|message| &message.content);
-    parts.any(|part| match part {
-        ContentPart::ProviderBlock(block) => block.block.as_str().contains(text.as_str()),
-        _ => false,
+    parts.any(|part| {
+        let raw = part.raw();
+        raw.is_some_and(|block| block.block.as_str().contains(text.as_str()))
     })
 }
 

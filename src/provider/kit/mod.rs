@@ -3,7 +3,7 @@
 //!
 //! 1. [`builder`], [`base_url`], [`profile_table`], [`vertex`]: the options of a provider, and its URL.
 //! 2. [`core`]: the options that every provider has, and its HTTP requests.
-//! 3. [`request`], [`media`], [`json_object`], [`nested_params`]: encoding a request. Unsupported content is refused, or dropped with a warning.
+//! 3. [`request`], [`media`], [`hosted`], [`json_object`], [`nested_params`]: encoding a request. Unsupported content is refused, or dropped with a warning.
 //! 4. [`call_ids`], [`result_places`], [`id_format`]: tool calls and results in the form and order that a server accepts.
 //! 5. [`lenient`], [`unknown_fields`], [`logprobs`]: decoding a response, with warnings for unknown content.
 //! 6. [`errors`], [`headers`]: error kinds, request ids and rate limits.
@@ -18,6 +18,7 @@ pub(crate) mod core;
 pub(crate) mod embed;
 pub mod errors;
 pub mod headers;
+pub(crate) mod hosted;
 pub(crate) mod id_format;
 pub(crate) mod json_object;
 pub(crate) mod lenient;

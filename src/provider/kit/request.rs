@@ -80,6 +80,9 @@ impl<'a> UnsupportedParams<'a> {
                 Tool::Provider { provider, .. } if !own.contains(&provider.as_str()) => {
                     self.refuse(&format!("a provider tool of `{provider}` in `tools`"))?;
                 }
+                Tool::Hosted(hosted) => {
+                    self.refuse(&format!("the hosted tool `{}` in `tools`", hosted.kind))?;
+                }
                 tool => taken.push(tool),
             }
         }
@@ -111,6 +114,11 @@ impl<'a> UnsupportedParams<'a> {
 
     pub(crate) fn warn(&mut self, code: &'static str, message: impl Into<String>) {
         self.warnings.push(Warning::new(code, message));
+    }
+
+    /// Adds the warnings of an earlier step.
+    pub(crate) fn add_warnings(&mut self, warnings: Vec<Warning>) {
+        self.warnings.extend(warnings);
     }
 
     pub(crate) fn into_warnings(self) -> Vec<Warning> {
@@ -232,18 +240,20 @@ pub(in crate::provider) struct Function<'a> {
 
 impl<'a> FunctionTool<'a> {
     /// Without `strict`, which only OpenAI's own API has at this position.
-    pub(in crate::provider) fn new(tool: &'a Tool) -> Self {
-        match Self::with_strict(tool) {
+    pub(in crate::provider) fn new(tool: &'a Tool) -> Option<Self> {
+        Some(match Self::with_strict(tool)? {
             FunctionTool::Function(function) => FunctionTool::Function(Function {
                 strict: None,
                 ..function
             }),
             raw => raw,
-        }
+        })
     }
 
-    pub(in crate::provider) fn with_strict(tool: &'a Tool) -> Self {
-        match tool {
+    /// `None` for a hosted tool, which the API was found to lack.
+    pub(in crate::provider) fn with_strict(tool: &'a Tool) -> Option<Self> {
+        Some(match tool {
+            Tool::Hosted(_) => return None,
             Tool::Provider { definition, .. } => FunctionTool::Raw(definition),
             Tool::Function {
                 name,
@@ -256,7 +266,7 @@ impl<'a> FunctionTool<'a> {
                 parameters: parameters.as_ref(),
                 strict: *strict,
             }),
-        }
+        })
     }
 }
 

@@ -176,6 +176,8 @@ fn text_of(name: &str, request: &ChatRequest) -> Result<String, Error> {
                 add(parameters.as_ref().map_or("", Json::as_str));
             }
             Tool::Provider { definition, .. } => add(definition.as_str()),
+            // Its text is the provider's.
+            Tool::Hosted(_) => {}
         }
     }
     let mut parts: Vec<&ContentPart> = Vec::new();
@@ -194,7 +196,12 @@ fn text_of(name: &str, request: &ChatRequest) -> Result<String, Error> {
                 add(&call.name);
                 add(&call.arguments);
             }
-            ContentPart::ProviderBlock(block) => add(block.block.as_str()),
+            ContentPart::ProviderBlock(_)
+            | ContentPart::HostedToolCall(_)
+            | ContentPart::HostedToolResult(_)
+            | ContentPart::Compaction(_) => {
+                add(part.raw().map_or("", |block| block.block.as_str()));
+            }
             _ => {
                 return Err(Error::new(
                     ErrorKind::InvalidRequest,

@@ -6,6 +6,7 @@ use crate::{
     chat::{Param, ParamVisitor, Warning},
     json::ObjectWriter,
     provider::kit::{
+        hosted::{self, HostedWire},
         json_object::JsonObject,
         request::{FunctionTool, HistorySupport, UnsupportedParams, data_url},
     },
@@ -18,10 +19,14 @@ pub(super) fn body(
     provider: &str,
     request: &ChatRequest,
 ) -> Result<(Vec<u8>, Vec<Warning>), Error> {
+    let mut fitted = hosted::fit(request, HostedWire::without_tools(provider))?;
+    let mut omissions = UnsupportedParams::new(provider, request.drop_unsupported);
+    omissions.add_warnings(std::mem::take(&mut fitted.warnings));
+    let request = &*fitted.request;
     let mut encoder = Encoder {
         provider,
         request,
-        omissions: UnsupportedParams::new(provider, request.drop_unsupported),
+        omissions,
         out: ObjectWriter::with_capacity(1024),
         options: Vec::new(),
     };
@@ -91,7 +96,8 @@ impl Encoder<'_> {
         if tools.iter().any(is_strict) {
             self.omissions.refuse("the field `strict` in `tools`")?;
         }
-        let tools: Vec<FunctionTool<'_>> = tools.into_iter().map(FunctionTool::new).collect();
+        let tools: Vec<FunctionTool<'_>> =
+            tools.into_iter().filter_map(FunctionTool::new).collect();
         if tools.is_empty() {
             return Ok(());
         }

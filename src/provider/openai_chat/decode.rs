@@ -1,7 +1,7 @@
 //! Decodes responses into the response builder.
 
 use super::{
-    EndMarker,
+    EndMarker, hosted,
     kept_fields::{Details, KeptFields},
     read_message::MessageForm,
     types::{self, Choice, Completion, Counts, SeparateReasoning, is_blank, logprobs},
@@ -28,6 +28,7 @@ use std::borrow::Cow;
 /// The first keys of provider blocks, which are last in the message: reasoning details, and unknown fields.
 const DETAILS: u32 = 1 << 20;
 const KEPT_FIELDS: u32 = 1 << 24;
+const HOSTED_SEARCH: u32 = 1 << 25;
 
 /// Decodes one response.
 #[derive(Debug)]
@@ -302,7 +303,8 @@ impl ChatDecoder for OpenAiChatDecoder {
             ));
         }
         self.details.finish(&self.provider, DETAILS, out)?;
-        self.kept.finish(&self.provider, KEPT_FIELDS, out)
+        self.kept.finish(&self.provider, KEPT_FIELDS, out)?;
+        hosted::searched(HOSTED_SEARCH, out)
     }
 }
 

@@ -10,6 +10,7 @@ use crate::{
     chat::{Param, ParamVisitor, Warning},
     json::ObjectWriter,
     provider::kit::{
+        hosted::{self, HostedWire},
         json_object::JsonObject,
         request::{FunctionTool, UnsupportedParams},
     },
@@ -24,14 +25,27 @@ pub(super) fn body(
     name: &str,
     request: &ChatRequest,
 ) -> Result<(Vec<u8>, Vec<Warning>), Error> {
+    let mut fitted = hosted::fit(
+        request,
+        HostedWire {
+            provider: name,
+            names: &[name],
+            block_provider: name,
+            mappings: profile.hosted_tools,
+            hint: profile.unsupported_hint,
+        },
+    )?;
+    let mut omissions =
+        UnsupportedParams::new(name, request.drop_unsupported).with_hint(profile.unsupported_hint);
+    omissions.add_warnings(std::mem::take(&mut fitted.warnings));
+    let request = &*fitted.request;
     let mut encoder = Encoder {
         profile,
         request,
         out: ObjectWriter::with_capacity(estimate(request)),
         nested: Vec::new(),
         provider: name,
-        omissions: UnsupportedParams::new(name, request.drop_unsupported)
-            .with_hint(profile.unsupported_hint),
+        omissions,
     };
     encoder.fixed_fields()?;
     request.for_each_scalar(&mut encoder)?;
@@ -88,8 +102,10 @@ impl Encoder<'_> {
         }
         if !request.tools.is_empty() && self.check_supported(Param::Tools)? {
             let tools = self.omissions.tools(&request.tools, &[self.provider])?;
-            let tools: Vec<FunctionTool<'_>> =
-                tools.into_iter().map(FunctionTool::with_strict).collect();
+            let tools: Vec<FunctionTool<'_>> = tools
+                .into_iter()
+                .filter_map(FunctionTool::with_strict)
+                .collect();
             if !tools.is_empty() {
                 self.out.member("tools", &tools)?;
             }

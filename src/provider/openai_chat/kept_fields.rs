@@ -1,5 +1,6 @@
 //! Unknown content of a message, kept as provider blocks in the API's own format: `{"message": {"images": ..}}`.
 
+use super::hosted;
 use crate::{
     Error, Json,
     chat::ProviderBlock,
@@ -37,6 +38,12 @@ enum KeptKind {
     Rest,
     /// A tool call, by its index and id.
     Call(Option<u64>, Option<String>),
+}
+
+impl KeptKind {
+    fn is_member(&self, name: &str) -> bool {
+        matches!(self, KeptKind::Member(own) if own == name)
+    }
 }
 
 /// A value that is being assembled.
@@ -208,8 +215,13 @@ impl KeptFields {
     ) -> Result<(), Error> {
         for (n, entry) in (0_u32..).zip(std::mem::take(&mut self.0)) {
             let block = Json::new(&Block(&entry))?;
+            let number = first_part.saturating_add(n);
+            if entry.kind.is_member("executed_tools") {
+                hosted::executed(entry.choice, number, block, provider, out)?;
+                continue;
+            }
             let block = ProviderBlock::new(provider, block);
-            out.provider_block(entry.choice, first_part.saturating_add(n), block)?;
+            out.provider_block(entry.choice, number, block)?;
         }
         Ok(())
     }

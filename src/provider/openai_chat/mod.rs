@@ -5,6 +5,7 @@
 
 mod decode;
 mod encode;
+mod hosted;
 mod kept_fields;
 mod message;
 pub(super) mod models;
@@ -28,7 +29,7 @@ use crate::{
     chat::Param,
     error::ErrorBody,
     provider::{
-        AuthStyle, BatchProfile, IdFormat, TokenCounter,
+        AuthStyle, BatchProfile, HostedToolMapping, IdFormat, TokenCounter,
         openai_responses::small_calls::count_chat_tokens,
     },
     schema::{self, Dialects},
@@ -435,6 +436,8 @@ pub struct ChatProfile {
     pub free_names: bool,
     /// How it counts the tokens of a request.
     pub token_counter: TokenCounter,
+    /// The tools that it runs itself.
+    pub hosted_tools: &'static [HostedToolMapping],
     /// Its batches; `None` if it has none.
     pub batches: Option<&'static BatchProfile>,
     /// Whether it lists its models, at `/models`.
@@ -589,6 +592,7 @@ impl ChatProfile {
         vendors: &[],
         free_names: false,
         token_counter: TokenCounter::None,
+        hosted_tools: &[],
         batches: None,
         models: true,
         check_path: "/models",

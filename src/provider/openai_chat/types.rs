@@ -2,7 +2,7 @@
 
 use crate::{
     Usage,
-    chat::{Logprobs, ServerTiming, TokenLogprob, TopLogprob},
+    chat::{HostedToolUsage, Logprobs, ServerTiming, TokenLogprob, TopLogprob},
     json::{JsonError, Name, Reader},
     provider::kit::lenient::{
         Count, FieldReader, List, Number, Object, Raw, ReadFields, Seconds, Text, UnknownFields,
@@ -404,6 +404,18 @@ object! {
         prompt_time: Seconds,
         completion_time: Seconds,
         total_time: Seconds,
+        /// Perplexity.
+        num_search_queries: Count,
+        /// OpenRouter, under two names.
+        server_tool_use_details: Object<ServerToolUse>,
+        server_tool_use: Object<ServerToolUse>,
+    }
+}
+
+object! {
+    struct ServerToolUse {
+        web_search_requests: Count,
+        web_fetch_requests: Count,
     }
 }
 
@@ -454,6 +466,19 @@ pub(super) enum SeparateReasoning {
     Always,
 }
 
+fn hosted_tools(counts: &Counts) -> Option<Box<HostedToolUsage>> {
+    let named = [&counts.server_tool_use_details, &counts.server_tool_use];
+    let named = named.into_iter().find_map(|counts| counts.0.as_ref());
+    HostedToolUsage {
+        web_searches: named
+            .and_then(|counts| counts.web_search_requests.0)
+            .or(counts.num_search_queries.0),
+        web_fetches: named.and_then(|counts| counts.web_fetch_requests.0),
+        ..HostedToolUsage::default()
+    }
+    .into_option()
+}
+
 /// The counts, and the times that Groq sends with them.
 pub(super) fn usage(
     counts: &Counts,
@@ -488,6 +513,7 @@ pub(super) fn usage(
         reasoning_tokens: first(&[completion.reasoning_tokens, counts.reasoning_tokens]),
         accepted_prediction_tokens: completion.accepted_prediction_tokens.0,
         rejected_prediction_tokens: completion.rejected_prediction_tokens.0,
+        hosted_tools: hosted_tools(counts),
         raw: raw.json(),
     };
     let others = [

@@ -233,7 +233,10 @@ impl ResponsesDecoder {
         emit_start(response, out);
         out.choice(0)?;
         let output = self.output(response, out);
-        if let Some(usage) = usage(response.usage) {
+        if let Some(mut usage) = usage(response.usage) {
+            if usage.hosted_tools.is_none() {
+                usage.hosted_tools = self.items.hosted_tools.clone().into_option();
+            }
             out.usage(usage);
         }
         let status = response.status.non_empty().unwrap_or(status);

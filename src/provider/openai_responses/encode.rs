@@ -4,9 +4,12 @@ use super::{ResponsesProfile, encode_items};
 use crate::{
     ChatRequest, Error, Json, JsonSchema, Message, ReasoningEffort, ResponseFormat, Role, Tool,
     ToolChoice,
-    chat::{Param, ParamVisitor, ReasoningFormat, Verbosity, Warning},
+    chat::{CompactionSettings, Param, ParamVisitor, ReasoningFormat, Verbosity, Warning},
     json::ObjectWriter,
-    provider::kit::request::UnsupportedParams,
+    provider::kit::{
+        hosted::{self, FittedRequest, HostedWire},
+        request::UnsupportedParams,
+    },
 };
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
@@ -16,13 +19,27 @@ pub(super) fn body(
     provider: &str,
     request: &ChatRequest,
 ) -> Result<(Vec<u8>, Vec<Warning>), Error> {
+    let mut fitted = hosted::fit(
+        request,
+        HostedWire {
+            provider,
+            names: &[provider],
+            block_provider: provider,
+            mappings: profile.hosted_tools,
+            hint: "",
+        },
+    )?;
+    let mut omissions = UnsupportedParams::new(provider, request.drop_unsupported);
+    omissions.add_warnings(std::mem::take(&mut fitted.warnings));
     let mut encoder = Encoder {
         profile,
-        request,
+        request: &fitted.request,
+        fitted: &fitted,
         provider,
-        omissions: UnsupportedParams::new(provider, request.drop_unsupported),
+        omissions,
         out: ObjectWriter::with_capacity(1024),
     };
+    let request = encoder.request;
     encoder.conversation()?;
     encoder.options()?;
     encoder.tools()?;
@@ -36,6 +53,7 @@ pub(super) fn body(
 struct Encoder<'a> {
     profile: &'a ResponsesProfile,
     request: &'a ChatRequest,
+    fitted: &'a FittedRequest<'a>,
     provider: &'a str,
     omissions: UnsupportedParams<'a>,
     out: ObjectWriter,
@@ -114,8 +132,12 @@ impl Encoder<'_> {
         if self.profile.encrypts_reasoning && !self.stores() && self.reasons() {
             include.push("reasoning.encrypted_content");
         }
+        include.extend_from_slice(&self.fitted.includes);
         if !include.is_empty() {
             self.member("include", &include)?;
+        }
+        if let Some(settings) = &request.compaction {
+            self.compaction(settings)?;
         }
         if !request.stop.is_empty() {
             self.refuse(Param::Stop)?;
@@ -124,6 +146,25 @@ impl Encoder<'_> {
             self.refuse(Param::Prediction)?;
         }
         Ok(())
+    }
+
+    fn compaction(&mut self, settings: &CompactionSettings) -> Result<(), Error> {
+        if !self.profile.compacts {
+            return self.refuse(Param::Compaction);
+        }
+        if settings.instructions.is_some() {
+            self.omissions
+                .refuse("the `instructions` of the parameter `compaction`")?;
+        }
+        if settings.pause {
+            self.omissions
+                .refuse("`pause` of the parameter `compaction`")?;
+        }
+        let compact = ContextManagement {
+            r#type: "compaction",
+            compact_threshold: settings.trigger_tokens,
+        };
+        self.member("context_management", &[compact])
     }
 
     /// Whether the server stores the response, so that item ids stay valid.
@@ -163,12 +204,17 @@ impl Encoder<'_> {
     fn tools(&mut self) -> Result<(), Error> {
         let request = self.request;
         let tools = self.omissions.tools(&request.tools, &[self.provider])?;
-        let tools: Vec<EncodedTool<'_>> = tools.into_iter().map(EncodedTool).collect();
+        let fitted = self.fitted;
+        let encoded = |tool| EncodedTool(tool, fitted);
+        let tools: Vec<EncodedTool<'_>> = tools.into_iter().map(encoded).collect();
         if !tools.is_empty() {
             self.member("tools", &tools)?;
         }
         match request.needed_tool_choice() {
-            Some(choice) => self.member("tool_choice", &Choice(choice)),
+            Some(choice) => {
+                let choice = Choice(choice, self.fitted);
+                self.member("tool_choice", &choice)
+            }
             None => Ok(()),
         }
     }
@@ -192,6 +238,7 @@ impl ParamVisitor for Encoder<'_> {
             | Param::ReasoningFormat
             | Param::DisableReasoning
             | Param::Verbosity
+            | Param::Compaction
             | Param::Logprobs => return Ok(()),
             Param::IncludeUsage if self.request.include_usage == Some(true) => return Ok(()),
             Param::N if self.request.n == Some(1) => return Ok(()),
@@ -251,7 +298,14 @@ impl Serialize for Format<'_> {
     }
 }
 
-struct EncodedTool<'a>(&'a Tool);
+#[derive(Serialize)]
+struct ContextManagement {
+    r#type: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    compact_threshold: Option<u64>,
+}
+
+struct EncodedTool<'a>(&'a Tool, &'a FittedRequest<'a>);
 
 impl Serialize for EncodedTool<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -262,6 +316,8 @@ impl Serialize for EncodedTool<'_> {
         }
         let (name, description, parameters, strict) = match self.0 {
             Tool::Provider { definition, .. } => return definition.serialize(serializer),
+            // `UnsupportedParams::tools` returns none.
+            Tool::Hosted(_) => return serializer.serialize_unit(),
             Tool::Function {
                 name,
                 description,
@@ -287,11 +343,14 @@ impl Serialize for EncodedTool<'_> {
         }
         // The default would be true here, and false in every other API.
         map.serialize_entry("strict", &strict.unwrap_or(false))?;
+        if self.1.is_deferred(name) {
+            map.serialize_entry("defer_loading", &true)?;
+        }
         map.end()
     }
 }
 
-struct Choice<'a>(&'a ToolChoice);
+struct Choice<'a>(&'a ToolChoice, &'a FittedRequest<'a>);
 
 impl Serialize for Choice<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -300,7 +359,15 @@ impl Serialize for Choice<'_> {
             ToolChoice::None => serializer.serialize_str("none"),
             ToolChoice::Required => serializer.serialize_str("required"),
             ToolChoice::Function(name) => {
-                let mut map = serializer.serialize_map(Some(2))?;
+                let mut map = serializer.serialize_map(None)?;
+                if let Some(tool) = self.1.chosen(name) {
+                    for member in ["type", "server_label"] {
+                        if let Some(value) = tool.get(member) {
+                            map.serialize_entry(member, value)?;
+                        }
+                    }
+                    return map.end();
+                }
                 map.serialize_entry("type", "function")?;
                 map.serialize_entry("name", name)?;
                 map.end()

@@ -5,13 +5,14 @@
 use super::{
     decode,
     encode_items::is_encrypted,
+    hosted,
     output_items::{ItemFingerprint, Key, Kind, Member, OutputItems, Streamed, text_of},
     parts::{PartList, Parts, hash, item_part},
     types::{Event, Item, ShellOutput},
 };
 use crate::{
     Error, ErrorKind, Json,
-    chat::ProviderBlock,
+    chat::{HostedToolUsage, ProviderBlock},
     event::ToolCallProgress,
     provider::{
         ResponseBuilder,
@@ -37,6 +38,8 @@ pub(super) struct Items {
     shell_waits: bool,
     /// Whether there was a reasoning item: the items after it then need their ids.
     has_reasoning_item: bool,
+    /// How often hosted tools ran.
+    pub(super) hosted_tools: HostedToolUsage,
 }
 
 /// The source of a complete item.
@@ -58,6 +61,7 @@ impl Items {
             calls: false,
             shell_waits: false,
             has_reasoning_item: false,
+            hosted_tools: HostedToolUsage::default(),
         }
     }
 
@@ -329,7 +333,18 @@ impl Items {
             self.differs(number, member, "the events before it", out);
         }
         self.is_program_call(item.r#type.as_deref().unwrap_or_default());
-        self.provider_block(number, json, out)
+        self.finished_item(number, json, out)
+    }
+
+    /// Adds a finished item without typed content of its own, or of a hosted tool.
+    fn finished_item(
+        &mut self,
+        number: u32,
+        json: Json,
+        out: &mut ResponseBuilder,
+    ) -> Result<(), Error> {
+        let usage = &mut self.hosted_tools;
+        hosted::emit(&self.provider, item_part(number), json, usage, out)
     }
 
     /// The identifying fields of an announced item must be the same in the finished one.
@@ -671,7 +686,7 @@ impl Items {
         };
         members.set("status", Json::new("completed")?);
         self.is_program_call(kind);
-        self.provider_block(number, members.to_json()?, out)
+        self.finished_item(number, members.to_json()?, out)
     }
 
     fn not_completed(&mut self, number: u32, kind: &str, out: &mut ResponseBuilder) {

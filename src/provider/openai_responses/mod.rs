@@ -1,12 +1,13 @@
 //! OpenAI's Responses API, as served by OpenAI and others.
 //!
-//! A response is a list of items. Text, refusals, reasoning and function calls become parts of one message. Every
-//! other item (tools that the provider runs, compactions) is a provider block, and so is each complete reasoning
-//! item: added to the next request's messages, they are sent back unchanged and in order.
+//! A response is a list of items. Text, refusals, reasoning, calls and compactions become parts of one message; an item of a
+//! hosted tool is a call, followed by its result if the item has it. Every other item is a provider block, and so is each
+//! complete reasoning item. Added to the next request's messages, all are sent back unchanged and in order.
 
 mod decode;
 mod encode;
 mod encode_items;
+mod hosted;
 mod items;
 mod kept;
 mod output_items;
@@ -29,7 +30,7 @@ use super::{
 use crate::{
     ChatRequest, Error, Model,
     chat::{CompactedConversation, Continuation},
-    provider::{AuthStyle, BatchProfile, IdFormat, TokenCounter},
+    provider::{AuthStyle, BatchProfile, HostedToolMapping, IdFormat, TokenCounter},
     schema::{self, Dialects},
     tokens::TokenCount,
 };
@@ -305,10 +306,12 @@ pub struct ResponsesProfile {
     pub schemas: Dialects,
     /// How it counts the tokens of a request.
     pub token_counter: TokenCounter,
-    /// Whether it makes conversations shorter (`/responses/compact`).
+    /// Whether it makes conversations shorter: `/responses/compact`, and `context_management` in a chat.
     pub compacts: bool,
     /// Its batches; `None` if it has none.
     pub batches: Option<&'static BatchProfile>,
+    /// The tools that it runs itself.
+    pub hosted_tools: &'static [HostedToolMapping],
 }
 
 impl ResponsesProfile {
@@ -333,6 +336,8 @@ impl ResponsesProfile {
         token_counter: TokenCounter::ResponsesInputTokens,
         compacts: true,
         batches: None,
+        // An unknown server may have any of OpenAI's.
+        hosted_tools: hosted::OPENAI_TOOLS,
     };
 
     /// OpenAI.
@@ -374,6 +379,7 @@ impl ResponsesProfile {
         encrypts_reasoning: true,
         schemas: Dialects::XAI,
         token_counter: TokenCounter::XaiTokenizeText,
+        hosted_tools: hosted::XAI_TOOLS,
         compacts: false,
         ..ResponsesProfile::BASE
     };
@@ -387,6 +393,7 @@ impl ResponsesProfile {
         stores: false,
         encrypts_reasoning: true,
         token_counter: TokenCounter::None,
+        hosted_tools: &[],
         compacts: false,
         ..ResponsesProfile::BASE
     };
@@ -397,6 +404,7 @@ impl ResponsesProfile {
         base_url: "https://api.deepseek.com",
         key_env: "DEEPSEEK_API_KEY",
         token_counter: TokenCounter::None,
+        hosted_tools: &[],
         compacts: false,
         ..ResponsesProfile::BASE
     };
@@ -410,6 +418,7 @@ impl ResponsesProfile {
         vendors: crate::provider::kit::model::BEDROCK_VENDORS,
         schemas: Dialects::OPENAI_LIKE,
         token_counter: TokenCounter::None,
+        hosted_tools: &[],
         compacts: false,
         ..ResponsesProfile::BASE
     };
@@ -422,6 +431,7 @@ impl ResponsesProfile {
         key_env: "LM_API_TOKEN",
         key_optional: true,
         token_counter: TokenCounter::None,
+        hosted_tools: &[],
         compacts: false,
         ..ResponsesProfile::BASE
     };

@@ -3,7 +3,7 @@
 use super::{OpenAiResponses, ResponsesProfile, types};
 use crate::{
     ChatRequest, ContentPart, Error, ErrorKind, Json, Message, Role,
-    chat::CompactedConversation,
+    chat::{CompactedConversation, Compaction, ProviderBlock},
     error::ErrorBody,
     provider::{
         ApiRequest, Framing, ProviderCore,
@@ -153,7 +153,14 @@ fn message(provider: &str, item: Raw<'_>) -> Option<Message> {
         (Some("message") | None, Some("user")) => Role::User,
         _ => Role::Assistant,
     };
-    let block = |json: Json| vec![ContentPart::provider_block(provider, json)];
+    let is_compaction = fields.r#type.as_deref() == Some("compaction");
+    let block = |json: Json| {
+        let raw = ProviderBlock::new(provider, json);
+        vec![match is_compaction {
+            true => ContentPart::Compaction(Box::new(Compaction::new(None, raw))),
+            false => ContentPart::ProviderBlock(raw),
+        }]
+    };
     let Some(content) = fields.content.filter(|_| role == Role::User) else {
         return Some(Message::new(role, block(json)));
     };

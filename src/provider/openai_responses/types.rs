@@ -3,6 +3,7 @@
 use super::parts::{PARTS_PER_LIST, too_many};
 use crate::{
     Error, Usage,
+    chat::HostedToolUsage,
     provider::kit::lenient::{Count, List, Object, Raw, Text, object},
 };
 use std::borrow::Cow;
@@ -181,6 +182,17 @@ pub(super) fn usage(raw: Raw<'_>) -> Option<Usage> {
             total_tokens: Count,
             input_tokens_details: Object<Input>,
             output_tokens_details: Object<Output>,
+            server_side_tool_usage_details: Object<ServerSideTools>,
+        }
+    }
+    object! {
+        /// xAI.
+        struct ServerSideTools {
+            web_search_calls: Count,
+            code_interpreter_calls: Count,
+            file_search_calls: Count,
+            mcp_calls: Count,
+            image_generation_calls: Count,
         }
     }
     object! {
@@ -199,7 +211,17 @@ pub(super) fn usage(raw: Raw<'_>) -> Option<Usage> {
     let wire: UsageFields = raw.read()?;
     let input = wire.input_tokens_details.0.unwrap_or_default();
     let output = wire.output_tokens_details.0.unwrap_or_default();
+    let hosted = wire.server_side_tool_usage_details.0;
+    let hosted = hosted.map(|counts| HostedToolUsage {
+        web_searches: counts.web_search_calls.0,
+        code_executions: counts.code_interpreter_calls.0,
+        file_searches: counts.file_search_calls.0,
+        mcp_calls: counts.mcp_calls.0,
+        image_generations: counts.image_generation_calls.0,
+        ..HostedToolUsage::default()
+    });
     Some(Usage {
+        hosted_tools: hosted.and_then(HostedToolUsage::into_option),
         prompt_tokens: wire.input_tokens.0,
         completion_tokens: wire.output_tokens.0,
         total_tokens: wire.total_tokens.0,

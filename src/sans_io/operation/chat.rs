@@ -5,7 +5,8 @@ use super::{
     sealed::Operation,
 };
 use crate::{
-    CallOptions, ChatRequest, Error, ErrorKind, StreamEvent, UnifiedChatResponse, Usage,
+    CallOptions, ChatRequest, Error, ErrorKind, Secret, StreamEvent, Tool, UnifiedChatResponse,
+    Usage,
     chat::{CallMetrics, Continuation, ProviderMetadata, RawBody, ServerTiming, Warning},
     cost::BilledTokens,
     error::states_an_error,
@@ -388,6 +389,14 @@ impl Operation for Chat {
 
     fn model(request: &Arc<ChatRequest>) -> &str {
         &request.model
+    }
+
+    fn secrets(request: &Arc<ChatRequest>) -> Vec<&str> {
+        let tokens = request.tools.iter().filter_map(|tool| match tool {
+            Tool::Hosted(hosted) => hosted.token(),
+            _ => None,
+        });
+        tokens.map(Secret::expose).collect()
     }
 
     fn encode_for_target(

@@ -110,6 +110,10 @@ pub(crate) mod sealed {
         fn model(_request: &Self::Request) -> &str {
             ""
         }
+        /// Secrets in the body of the request, which no error may repeat.
+        fn secrets(_request: &Self::Request) -> Vec<&str> {
+            Vec::new()
+        }
         /// Encodes the call for another target: the request with its model and headers, and the HTTP request of the
         /// first attempt.
         fn encode_for_target(

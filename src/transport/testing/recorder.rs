@@ -79,6 +79,9 @@ impl<T> Recorder<T> {
         let mut secrets = Secrets::default();
         let headers = secrets.headers(request.headers());
         let url = secrets.url(request.uri());
+        if let Some(body) = request.body().as_bytes() {
+            secrets.add_of_body(body);
+        }
         let exchange = RecordedExchange {
             provider: self.about.provider.clone(),
             dialect: self.about.dialect.clone(),

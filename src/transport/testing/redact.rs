@@ -2,6 +2,7 @@
 
 use crate::error::hidden;
 use http::{HeaderMap, Uri};
+use serde_json::Value;
 use std::{collections::BTreeMap, fmt};
 
 const REDACTED: &str = "[REDACTED]";
@@ -239,6 +240,30 @@ impl Secrets {
         match String::from_utf8(clean) {
             Ok(text) => without_ids(&text).into_bytes(),
             Err(binary) => binary.into_bytes(),
+        }
+    }
+
+    /// Adds the secrets in the JSON body of a request: the tokens and headers of MCP servers.
+    pub(super) fn add_of_body(&mut self, body: &[u8]) {
+        let Ok(body) = serde_json::from_slice::<Value>(body) else {
+            return;
+        };
+        for list in ["tools", "mcp_servers"] {
+            let tools = body.get(list).and_then(Value::as_array);
+            for tool in tools.into_iter().flatten() {
+                for name in ["authorization", "authorization_token"] {
+                    self.add(tool.get(name).and_then(Value::as_str).unwrap_or_default());
+                }
+                let headers = tool.get("headers").and_then(Value::as_object);
+                for (name, value) in headers.into_iter().flatten() {
+                    let value = value.as_str().filter(|_| holds(name) == Holds::Secret);
+                    self.add(
+                        value
+                            .and_then(|value| value.split_whitespace().next_back())
+                            .unwrap_or_default(),
+                    );
+                }
+            }
         }
     }
 

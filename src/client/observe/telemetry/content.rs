@@ -2,7 +2,7 @@
 
 use crate::{
     ChatRequest, ContentPart, FinishReason, Media, Message, ToolResult, UnifiedChatResponse,
-    chat::Choice,
+    chat::{Choice, HostedToolInput, HostedToolOutput},
 };
 use serde::Serialize;
 
@@ -65,6 +65,17 @@ enum Part<'a> {
         modality: &'static str,
         mime_type: &'a str,
     },
+    #[serde(rename = "server_tool_call")]
+    HostedToolCall {
+        id: &'a str,
+        name: &'a str,
+        server_tool_call: &'a HostedToolInput,
+    },
+    #[serde(rename = "server_tool_call_response")]
+    HostedToolResult {
+        id: &'a str,
+        server_tool_call_response: &'a HostedToolOutput,
+    },
     /// A block in the provider's own JSON.
     Provider {
         provider: &'a str,
@@ -100,8 +111,17 @@ impl<'a> Part<'a> {
                 id: &result.call_id,
                 response: text(result),
             },
-            ContentPart::ProviderBlock(block) => Part::Provider {
-                provider: &block.provider,
+            ContentPart::HostedToolCall(call) => Part::HostedToolCall {
+                id: &call.id,
+                name: &call.name,
+                server_tool_call: &call.input,
+            },
+            ContentPart::HostedToolResult(result) => Part::HostedToolResult {
+                id: &result.call_id,
+                server_tool_call_response: &result.output,
+            },
+            ContentPart::Compaction(_) | ContentPart::ProviderBlock(_) => Part::Provider {
+                provider: part.raw().map_or("", |block| &block.provider),
             },
         }
     }

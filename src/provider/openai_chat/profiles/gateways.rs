@@ -2,9 +2,9 @@
 
 use super::OPENAI;
 use crate::{
-    chat::Param,
+    chat::{HostedToolKind, HostedToolSetting, Param},
     provider::{
-        AuthStyle, BatchProfile, IdFormat, TokenCounter,
+        AuthStyle, BatchProfile, HostedToolMapping, IdFormat, TokenCounter,
         kit::model::BEDROCK_VENDORS,
         openai_chat::{
             ChatProfile, EndMarker, ForeignCalls, MediaPlacement, ReasoningReplay, StreamUsage,
@@ -36,6 +36,17 @@ pub const OPENROUTER: ChatProfile = ChatProfile {
     developer_role: true,
     end_marker: EndMarker::Required,
     context_overflow: &["This endpoint's maximum context length is"],
+    hosted_tools: &[HostedToolMapping::tool(
+        HostedToolKind::WebSearch,
+        r#"{"type":"openrouter:web_search","parameters":{}}"#,
+        &[
+            (HostedToolSetting::MaxUses, "parameters.max_uses"),
+            (
+                HostedToolSetting::SearchContextSize,
+                "parameters.search_context_size",
+            ),
+        ],
+    )],
     ..ChatProfile::BASE
 };
 
@@ -164,6 +175,7 @@ pub const LITELLM: ChatProfile = ChatProfile {
     reasoning: ReasoningReplay::Field("reasoning_content"),
     end_marker: EndMarker::Always,
     token_counter: TokenCounter::None,
+    hosted_tools: &[],
     ..OPENAI
 };
 
@@ -182,6 +194,7 @@ pub const AZURE: ChatProfile = ChatProfile {
     // Deployments are listed by the control plane, with another kind of token.
     models: false,
     token_counter: TokenCounter::None,
+    hosted_tools: &[],
     ..OPENAI
 };
 

@@ -1,9 +1,9 @@
 //! Profiles of model vendors, and of hosts of open models.
 
 use crate::{
-    chat::Param,
+    chat::{HostedToolKind, HostedToolSetting, Param},
     provider::{
-        BatchProfile, IdFormat, MediaKind, MediaLimit, TokenCounter,
+        BatchProfile, HostedToolMapping, IdFormat, MediaKind, MediaLimit, TokenCounter,
         openai_chat::{
             ChatProfile, EndMarker, MediaPlacement, ReasoningReplay, StreamUsage, StructuredOutput,
             ValueNaming,
@@ -60,6 +60,18 @@ pub const GROQ: ChatProfile = ChatProfile {
     stream_usage: StreamUsage::Requested,
     message_name: false,
     end_marker: EndMarker::Always,
+    hosted_tools: &[
+        HostedToolMapping::tool(
+            HostedToolKind::WebSearch,
+            r#"{"type":"browser_search"}"#,
+            &[],
+        ),
+        HostedToolMapping::tool(
+            HostedToolKind::CodeExecution,
+            r#"{"type":"code_interpreter"}"#,
+            &[],
+        ),
+    ],
     ..ChatProfile::BASE
 };
 
@@ -311,6 +323,15 @@ pub const OPENAI: ChatProfile = ChatProfile {
     message_refusal: true,
     end_marker: EndMarker::Always,
     token_counter: TokenCounter::ResponsesInputTokens,
+    hosted_tools: &[HostedToolMapping::field(
+        HostedToolKind::WebSearch,
+        "web_search_options",
+        "{}",
+        &[
+            (HostedToolSetting::UserLocation, "user_location.approximate"),
+            (HostedToolSetting::SearchContextSize, "search_context_size"),
+        ],
+    )],
     ..ChatProfile::BASE
 };
 
@@ -438,6 +459,15 @@ pub const PERPLEXITY: ChatProfile = ChatProfile {
     stream_usage: StreamUsage::Always,
     alternating_roles: true,
     message_name: false,
+    hosted_tools: &[HostedToolMapping::field(
+        HostedToolKind::WebSearch,
+        "web_search_options",
+        "{}",
+        &[
+            (HostedToolSetting::AllowedDomains, "/search_domain_filter"),
+            (HostedToolSetting::SearchContextSize, "search_context_size"),
+        ],
+    )],
     ..ChatProfile::BASE
 };
 
@@ -466,6 +496,11 @@ pub const ZAI: ChatProfile = ChatProfile {
     reasoning: ReasoningReplay::Field("reasoning_content"),
     end_marker: EndMarker::Always,
     token_counter: TokenCounter::ZaiTokenizer,
+    hosted_tools: &[HostedToolMapping::tool(
+        HostedToolKind::WebSearch,
+        r#"{"type":"web_search","web_search":{"enable":true}}"#,
+        &[],
+    )],
     ..ChatProfile::BASE
 };
 
@@ -516,6 +551,12 @@ pub const ALIBABA: ChatProfile = ChatProfile {
     ],
     stream_usage: StreamUsage::Requested,
     end_marker: EndMarker::Always,
+    hosted_tools: &[HostedToolMapping::field(
+        HostedToolKind::WebSearch,
+        "enable_search",
+        "true",
+        &[],
+    )],
     ..ChatProfile::BASE
 };
 

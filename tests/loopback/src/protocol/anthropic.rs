@@ -5,7 +5,9 @@ use std::sync::PoisonError;
 use serde_json::{Value, json};
 
 use super::{
-    Call, Content, EventsMut, Protocol, Reply, letters, list, named_event, paused,
+    Call, Content, EventsMut, Protocol, Reply,
+    hosted::{self, Search},
+    letters, list, named_event, paused,
     prompt_cache::{self, PromptTokens},
     schema, sigv4, strings, text, text_of,
 };
@@ -212,6 +214,11 @@ fn messages(call: &Call<'_>) -> Reply {
         let message = Message {
             answer: &answer,
             turn: turn.clone(),
+            search: ask
+                .load
+                .is_none()
+                .then(|| hosted::search(body, &ask.prompt))
+                .flatten(),
             prompt,
             model: &call.model,
             id: format!("msg_01{}", letters(&mut call.number.clone(), 22)),
@@ -359,7 +366,11 @@ fn ask(call: &Call<'_>, body: &Value) -> ModelRequest {
         prompt: last_user.map(content).unwrap_or_default(),
         prompt_tokens: prompt_cache::prompt_tokens(body),
         tool_result: messages.last().and_then(result),
-        tools: list(body, "tools").iter().filter_map(tool).collect(),
+        tools: list(body, "tools")
+            .iter()
+            .filter(|tool| hosted::is_function(tool))
+            .filter_map(tool)
+            .collect(),
         choice: match text_of(choice, "type") {
             "none" => Choice::None,
             "any" => Choice::Required,
@@ -382,6 +393,7 @@ struct Message<'a> {
     answer: &'a ModelResponse,
     /// The blocks of a turn of a prompt with pauses, and whether it pauses.
     turn: Option<(Vec<(Value, Vec<Value>)>, bool)>,
+    search: Option<Search>,
     prompt: PromptTokens,
     model: &'a str,
     id: String,
@@ -407,13 +419,23 @@ impl Message<'_> {
                 thinking.chain([signed]).collect(),
             ));
         }
+        if let Some(search) = &self.search {
+            blocks.extend(search.blocks(&self.id));
+        }
         if !self.answer.content.is_empty() {
+            let source = self
+                .search
+                .iter()
+                .map(|_| json!({"type": "citations_delta", "citation": Search::location()}));
             let texts = self
                 .answer
                 .content
                 .iter()
                 .map(|text| json!({"type": "text_delta", "text": text}));
-            blocks.push((json!({"type": "text", "text": ""}), texts.collect()));
+            blocks.push((
+                json!({"type": "text", "text": ""}),
+                source.chain(texts).collect(),
+            ));
         }
         for call in &self.answer.calls {
             let mut seed = u64::from_str_radix(&call.id, 16).unwrap_or_default();
@@ -443,7 +465,13 @@ impl Message<'_> {
                     block["thinking"] = all("thinking").into();
                     block["signature"] = all("signature").into();
                 }
-                "text" => block["text"] = all("text").into(),
+                "text" => {
+                    block["text"] = all("text").into();
+                    if self.search.is_some() {
+                        block["citations"] = json!([Search::location()]);
+                    }
+                }
+                "web_search_tool_result" => {}
                 _ if block.get("input").is_some() => {
                     block["input"] = serde_json::from_str(&all("partial_json")).unwrap_or_default()
                 }
@@ -476,11 +504,15 @@ impl Message<'_> {
     }
 
     fn prompt_usage(&self) -> Value {
-        json!({
+        let mut usage = json!({
             "input_tokens": self.prompt.plain,
             "cache_creation_input_tokens": self.prompt.written,
             "cache_read_input_tokens": self.prompt.read,
-        })
+        });
+        if self.search.is_some() {
+            usage["server_tool_use"] = json!({"web_search_requests": 1, "web_fetch_requests": 0});
+        }
+        usage
     }
 
     fn stop_reason(&self) -> &'static str {

@@ -7,6 +7,7 @@ mod cerebras;
 mod cohere;
 mod embed;
 mod gemini;
+mod hosted;
 mod interactions;
 pub(crate) mod kept;
 mod ollama;

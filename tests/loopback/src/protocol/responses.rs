@@ -6,8 +6,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde_json::{Value, json};
 
 use super::{
-    Call, Content, EventsMut, Protocol, Reply, is_true, kept, letters, list, named_event, openai,
-    schema, text, text_of,
+    Call, Content, EventsMut, Protocol, Reply,
+    hosted::{self, Search},
+    is_true, kept, letters, list, named_event, openai, schema, text, text_of,
 };
 use crate::response::{self, Choice, Finish, ModelRequest, ModelResponse, Tool};
 
@@ -146,6 +147,11 @@ fn operate(call: &Call<'_>) -> Reply {
         tokens = answer.tokens();
         let response = Response {
             answer: &answer,
+            search: ask
+                .load
+                .is_none()
+                .then(|| hosted::search(body, &ask.prompt))
+                .flatten(),
             body,
             model: &call.model,
             id: letters(&mut call.number.clone(), 48),
@@ -252,6 +258,7 @@ fn ask(call: &Call<'_>, body: &Value) -> ModelRequest {
 
 struct Response<'a> {
     answer: &'a ModelResponse,
+    search: Option<Search>,
     body: &'a Value,
     model: &'a str,
     id: String,
@@ -337,10 +344,27 @@ impl Response<'_> {
                 done: item(json!([whole])),
             });
         }
+        if let Some(search) = &self.search {
+            let steps = ["in_progress", "searching", "completed"].map(|step| match step {
+                "in_progress" => "response.web_search_call.in_progress",
+                "searching" => "response.web_search_call.searching",
+                _ => "response.web_search_call.completed",
+            });
+            let id = format!("ws_{}", self.id);
+            items.push(Item {
+                added: search.item(&self.id, false),
+                events: steps.map(|step| (step, json!({"item_id": id}))).to_vec(),
+                done: search.item(&self.id, true),
+            });
+        }
         if !self.answer.content.is_empty() {
             let id = format!("msg_{}", self.id);
             let part = |text: &str| json!({"type": "output_text", "annotations": [], "logprobs": [], "text": text});
-            let whole = part(&self.answer.content.concat());
+            let said = self.answer.content.concat();
+            let mut whole = part(&said);
+            if self.search.is_some() {
+                whole["annotations"] = json!([Search::annotation(&said)]);
+            }
             let of = |mut payload: Value| {
                 payload["item_id"] = id.clone().into();
                 payload["content_index"] = 0.into();
@@ -352,6 +376,13 @@ impl Response<'_> {
                     of(json!({"delta": delta, "logprobs": [], "obfuscation": "abcdef"}))
                 });
             events.extend(deltas.map(|delta| ("response.output_text.delta", delta)));
+            if self.search.is_some() {
+                let annotation = Search::annotation(&said);
+                events.push((
+                    "response.output_text.annotation.added",
+                    of(json!({"annotation_index": 0, "annotation": annotation})),
+                ));
+            }
             events.push((
                 "response.output_text.done",
                 of(json!({"text": whole["text"], "logprobs": []})),
