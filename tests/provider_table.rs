@@ -11,7 +11,7 @@ use std::{fmt::Write, sync::Arc};
 use unifiedai::{
     ChatRequest, ContentPart, EmbedRequest, JsonSchema, Media, ReasoningEffort, ResponseFormat,
     Tool,
-    provider::{self, OpenAiChat, Provider},
+    provider::{self, OpenAiChat, Provider, openai_chat::profiles},
     provider_batch::BatchCall,
 };
 
@@ -58,6 +58,17 @@ fn the_table_of_the_readme_is_what_the_providers_encode() {
         let url = "http://127.0.0.1:1";
         let provider: Arc<dyn Provider> = match name {
             CUSTOM => Arc::new(OpenAiChat::custom(url).build().unwrap()),
+            // Its batches belong to an account.
+            "fireworks" => {
+                let builder = OpenAiChat::builder().profile(profiles::FIREWORKS);
+                Arc::new(
+                    builder
+                        .url_param("account", "a")
+                        .base_url(url)
+                        .build()
+                        .unwrap(),
+                )
+            }
             name => provider::from_env(name, Some(url)).unwrap(),
         };
         let cells = cells(&*provider).map(|can| if can { "yes" } else { "–" });

@@ -68,6 +68,8 @@ schema::Patterns schema::References";
 const ASKED: &str = "
 provider_batch::BatchCall provider_batch::BatchInput provider_batch::NewBatch provider_batch::NewFile provider_batch::UploadStep
 provider_batch::BatchRun sans_io::CallBatchApi provider::EncodedCall provider::ApiRequest sans_io::ApiCall cache::NewCachedContent
+provider_batch::BatchCall provider_batch::BatchInput provider_batch::NewBatch provider_batch::NewFile provider_batch::ResultsStep provider_batch::UploadStep
+provider_batch::BatchRun sans_io::CallBatchApi provider::EncodedCall provider::ApiRequest sans_io::ApiCall
 ContentPart provider::EncodedEmbedRequest EmbedRequest Json JsonSchema Media Message chat::ProviderBlock chat::ProviderData
 chat::UserLocation chat::CompactionSettings ResponseFormat ToolCall ToolChoice chat::ToolFragment ToolResult provider::bedrock::ConverseOptions
 provider::bedrock::Guardrail compat::ConverseBlock compat::ConverseMessage compat::ConverseRequest

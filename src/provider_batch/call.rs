@@ -51,6 +51,8 @@ pub enum BatchCall {
     },
     /// Reads results. Each result is an event; the call's own result is [`BatchAnswer::Done`].
     Results(ResultSource),
+    /// Continues to read results from a URL that the server returned.
+    ContinueResults(ResultsStep),
 }
 
 /// A batch to be created.
@@ -114,6 +116,12 @@ pub struct RetrieveStep {
     pub(crate) page: Option<String>,
 }
 
+/// A later request for results: the URL of a file.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ResultsStep {
+    pub(crate) from: Uri,
+}
+
 /// The result of a call.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -161,6 +169,13 @@ impl fmt::Debug for BatchInput {
             BatchInput::Lines(lines) => f.debug_tuple("Lines").field(&lines.len()).finish(),
             BatchInput::Later => f.write_str("Later"),
         }
+    }
+}
+
+impl fmt::Debug for ResultsStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Without the URL, because its query permits reading.
+        f.debug_struct("ResultsStep").finish_non_exhaustive()
     }
 }
 

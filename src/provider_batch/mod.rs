@@ -16,7 +16,9 @@ mod run;
 use serde::{Deserialize, Serialize};
 use std::{fmt, time::Duration};
 
-pub use call::{BatchAnswer, BatchCall, BatchInput, NewBatch, RetrieveStep, UploadStep};
+pub use call::{
+    BatchAnswer, BatchCall, BatchInput, NewBatch, ResultsStep, RetrieveStep, UploadStep,
+};
 pub(crate) use call::{UploadStage, was_not_processed};
 pub use file::{NewFile, StoredFile};
 pub use item::{BatchItem, ItemOutcome, decode_chat, decode_embeddings};

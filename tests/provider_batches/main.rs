@@ -14,6 +14,7 @@
 mod bedrock;
 mod downloads;
 mod files;
+mod fireworks;
 mod fixtures;
 #[cfg(feature = "ureq")]
 mod loopback;

@@ -324,3 +324,40 @@ fn a_batch_of_another_program_is_rejected_by_its_results() {
         ["find", "retrieve", "results", "find", "find", "create"]
     );
 }
+
+/// OpenRouter has no call for it, and OpenAI refuses to cancel a batch that is over.
+#[test]
+fn a_batch_that_cannot_be_cancelled_is_polled_to_its_end() {
+    let (mut run, provider) = submitted(&["m"]);
+    run.on_answer(
+        Ok(BatchAnswer::Batch(Box::new(described(
+            &provider,
+            &openai_batch("in_progress", ""),
+        )))),
+        at(0),
+    )
+    .unwrap();
+    run.cancel();
+    let done = openai_batch("completed", r#","output_file_id":"o""#);
+    let done = described(&provider, &done);
+    let mut cancels = 0;
+    let (outcomes, _, passed) = finish(&mut run, |call, _| match call {
+        BatchCall::Cancel(_) => {
+            cancels += 1;
+            let error = match cancels {
+                1 => Error::new(ErrorKind::RateLimit, "slower").with_status(429),
+                _ => Error::new(ErrorKind::Conflict, "it is over").with_status(409),
+            };
+            (Vec::new(), Err(error))
+        }
+        BatchCall::Retrieve(_) => (Vec::new(), Ok(BatchAnswer::Batch(Box::new(done.clone())))),
+        BatchCall::Results(_) => (vec![item(0)], Ok(BatchAnswer::Done)),
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(outcomes, BTreeMap::from([(0, "succeeded")]));
+    assert_eq!(
+        cancels, 2,
+        "repeated after a refusal that passes, not after a final one"
+    );
+    assert!(passed < HOUR, "{passed}");
+}

@@ -259,7 +259,12 @@ fn openai_chat(
 ) -> Result<ProviderBuilder<OpenAiChat>, Error> {
     let profile = builder.defaults();
     let name = profile.name.to_ascii_uppercase().replace('-', "_") + "_BASE_URL";
-    let builder = azure_identity(builder, variable, file, profile.key_env, &[&name])?;
+    let mut builder = azure_identity(builder, variable, file, profile.key_env, &[&name])?;
+    if profile.name == "fireworks" {
+        if let Some(account) = variable("FIREWORKS_ACCOUNT_ID")? {
+            builder = builder.url_param("account", account);
+        }
+    }
     let url = UrlVariable {
         name: &name,
         url: &|url| with_path_of(url, profile.base_url),

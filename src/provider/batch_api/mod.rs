@@ -1,8 +1,9 @@
 //! The batch and file APIs of providers: the trait that each implements, and what they share.
 //!
-//! `openai/` has the API of OpenAI and of the servers that copy it. The APIs of Anthropic, Gemini, Vertex AI and Bedrock are next to
-//! their chats.
+//! `openai/` has the API of OpenAI and of the servers that copy it, `fireworks.rs` that of Fireworks. The APIs of Anthropic, Gemini,
+//! Vertex AI and Bedrock are next to their chats.
 
+pub(super) mod fireworks;
 pub(crate) mod multipart;
 pub(super) mod openai;
 pub(crate) mod reading;
@@ -183,7 +184,7 @@ pub(crate) fn unsupported_call(name: &str, call: &BatchCall) -> Error {
         BatchCall::Retrieve(_) | BatchCall::ContinueRetrieve(_) => "describe batches",
         BatchCall::Cancel(_) => "cancel batches",
         BatchCall::List(_) | BatchCall::Find { .. } => "list batches",
-        BatchCall::Results(_) => "return results from this source",
+        BatchCall::Results(_) | BatchCall::ContinueResults(_) => "return results from this source",
     };
     super::unsupported(name, what)
 }

@@ -14,10 +14,13 @@ mod read_message;
 mod types;
 
 use super::{
-    Address, ApiRequest, Auth, BaseUrl, BatchApi, BuildProvider, ChatDecoder, DecodedEmbeddings,
-    EncodedEmbedRequest, EncodedRequest, Framing, MediaLimit, ModelPage, Provider, ProviderBuilder,
-    ProviderCore, ProviderDefaults,
-    batch_api::openai::{Endpoint, OpenAiBatches},
+    Address, ApiRequest, Auth, BaseUrl, BatchApi, BatchDialect, BuildProvider, ChatDecoder,
+    DecodedEmbeddings, EncodedEmbedRequest, EncodedRequest, Framing, MediaLimit, ModelPage,
+    Provider, ProviderBuilder, ProviderCore, ProviderDefaults,
+    batch_api::{
+        fireworks::FireworksBatches,
+        openai::{Endpoint, OpenAiBatches},
+    },
     kit::{
         builder,
         call_ids::{self, Links},
@@ -46,6 +49,8 @@ pub struct OpenAiChat {
     profile: ChatProfile,
     core: ProviderCore,
     chat: Uri,
+    /// The account, for batches that belong to one.
+    account: Option<String>,
 }
 
 /// The options that only this provider's builder has.
@@ -176,6 +181,10 @@ impl BuildProvider for OpenAiChat {
     fn from_core(core: ProviderCore, options: OpenAiChatOptions) -> Result<Self, Error> {
         Ok(OpenAiChat {
             chat: core.url("/chat/completions")?,
+            account: options
+                .url_params
+                .into_iter()
+                .find_map(|(name, value)| (name == "account").then_some(value)),
             core,
             profile: options.profile,
         })
@@ -293,12 +302,21 @@ impl Provider for OpenAiChat {
     }
 
     fn batch_api(&self) -> Option<Box<dyn BatchApi + '_>> {
-        Some(Box::new(OpenAiBatches {
-            profile: self.profile.batches?,
-            provider: self,
-            core: &self.core,
-            endpoint: Endpoint::Chat,
-        }))
+        let profile = self.profile.batches?;
+        Some(match profile.dialect {
+            BatchDialect::Fireworks => Box::new(FireworksBatches {
+                limits: profile.limits,
+                provider: self,
+                core: &self.core,
+                account: self.account.as_deref(),
+            }),
+            _ => Box::new(OpenAiBatches {
+                profile,
+                provider: self,
+                core: &self.core,
+                endpoint: Endpoint::Chat,
+            }),
+        })
     }
 }
 

@@ -291,6 +291,13 @@ impl BatchRun {
                 }
             }
             Purpose::Create(_) | Purpose::Add(_) => {}
+            // The provider cannot cancel the batch, or it is over. It is polled until it ends.
+            Purpose::Cancel(_) if is_definite && !is_too_early(&error) => {
+                if let Some(part) = self.part_mut(index) {
+                    part.is_cancel_sent = true;
+                }
+                self.must_save = true;
+            }
             Purpose::Ask(_) | Purpose::Fetch(_)
                 if error.kind() == ErrorKind::NotFound && failures > 20 =>
             {
@@ -356,6 +363,14 @@ fn is_refused(error: &Error) -> bool {
                 error.kind(),
                 ErrorKind::InvalidRequest | ErrorKind::RateLimit | ErrorKind::CircuitOpen
             ))
+}
+
+/// Whether a refused call may succeed later, because only the rate of calls was too high.
+fn is_too_early(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::RateLimit | ErrorKind::Overloaded | ErrorKind::CircuitOpen
+    )
 }
 
 /// The wait after this many consecutive failures.

@@ -17,12 +17,6 @@ use std::borrow::Cow;
 
 /// The line of a request with this body.
 pub(super) fn encode(api: &OpenAiBatches<'_>, id: &str, body: &[u8]) -> Result<Vec<u8>, Error> {
-    let unreadable = |error: serde_json::Error| {
-        Error::new(
-            ErrorKind::InvalidRequest,
-            format!("the request's body is not JSON: {error}"),
-        )
-    };
     let raw: &RawValue = serde_json::from_slice(body).map_err(unreadable)?;
     let mut out = ObjectWriter::with_capacity(body.len().saturating_add(128));
     match api.profile.dialect {
@@ -36,12 +30,8 @@ pub(super) fn encode(api: &OpenAiBatches<'_>, id: &str, body: &[u8]) -> Result<V
             out.text("custom_id", id);
             out.member("body", raw)?;
         }
-        BatchDialect::Mistral => {
-            // The job has the model.
-            let body = JsonObject::read(raw.get()).unwrap_or_default();
-            out.text("custom_id", id);
-            out.member("body", &body.without(&["model"]))?;
-        }
+        // The job has the model.
+        BatchDialect::Mistral | BatchDialect::Fireworks => return without_model(id, body),
         BatchDialect::Xai => {
             let endpoint = match api.endpoint {
                 Endpoint::Chat => "chat_get_completion",
@@ -55,7 +45,24 @@ pub(super) fn encode(api: &OpenAiBatches<'_>, id: &str, body: &[u8]) -> Result<V
     Ok(out.finish())
 }
 
-/// A line of results. `response` is `{"status_code", "body"}`, or the body itself (Cerebras).
+/// The line of a request with this body, without the model.
+pub(in crate::provider) fn without_model(id: &str, body: &[u8]) -> Result<Vec<u8>, Error> {
+    let raw: &RawValue = serde_json::from_slice(body).map_err(unreadable)?;
+    let mut out = ObjectWriter::with_capacity(body.len().saturating_add(64));
+    let body = JsonObject::read(raw.get()).unwrap_or_default();
+    out.text("custom_id", id);
+    out.member("body", &body.without(&["model"]))?;
+    Ok(out.finish())
+}
+
+fn unreadable(error: serde_json::Error) -> Error {
+    Error::new(
+        ErrorKind::InvalidRequest,
+        format!("the request's body is not JSON: {error}"),
+    )
+}
+
+/// A line of results. `response` is `{"status_code", "body"}`, or the body itself (Cerebras, Fireworks).
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Line<'a> {
@@ -79,7 +86,7 @@ struct Wrapped<'a> {
     body: Option<&'a RawValue>,
 }
 
-pub(super) fn decode(provider: &dyn Provider, line: &str) -> BatchItem<Json> {
+pub(in crate::provider) fn decode(provider: &dyn Provider, line: &str) -> BatchItem<Json> {
     let line: Line<'_> = match serde_json::from_str(line) {
         Ok(read) => read,
         Err(error) => return reading::unreadable_line(line, &error, &["custom_id"]),

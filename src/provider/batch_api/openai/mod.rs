@@ -36,6 +36,7 @@ use http::{Method, Request, Uri, response};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+pub(super) use lines::{decode as read_line, without_model as line_without_model};
 pub use profile::{BatchDialect, BatchProfile};
 
 /// The key of a batch's tag in its metadata.

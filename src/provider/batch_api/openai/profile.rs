@@ -36,6 +36,8 @@ pub enum BatchDialect {
     Mistral,
     /// xAI's: an empty batch to which requests are added.
     Xai,
+    /// Fireworks': jobs of an account, whose requests and results are data sets.
+    Fireworks,
 }
 
 impl BatchProfile {
@@ -92,6 +94,13 @@ impl BatchProfile {
         limits: BatchLimits::new(100_000, 512_000_000, Submission::Inline),
         dialect: BatchDialect::Mistral,
         file_purpose: "ocr",
+        ..BatchProfile::OPENAI
+    };
+
+    /// Fireworks. An upload in one request has at most 150 MB. It states no number of requests; 50,000 is a bound of this library.
+    pub const FIREWORKS: BatchProfile = BatchProfile {
+        limits: BatchLimits::new(50_000, 150_000_000, Submission::File),
+        dialect: BatchDialect::Fireworks,
         ..BatchProfile::OPENAI
     };
 

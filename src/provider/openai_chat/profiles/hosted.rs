@@ -96,6 +96,7 @@ pub const TOGETHER: ChatProfile = ChatProfile {
 
 /// Fireworks AI; models are named `accounts/fireworks/models/...`.
 pub const FIREWORKS: ChatProfile = ChatProfile {
+    batches: Some(&BatchProfile::FIREWORKS),
     name: "fireworks",
     base_url: "https://api.fireworks.ai/inference/v1",
     key_env: "FIREWORKS_API_KEY",
