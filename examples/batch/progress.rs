@@ -11,6 +11,9 @@ pub(crate) struct Progress {
     done: usize,
     failed: usize,
     tokens: u64,
+    first_error: Option<String>,
+    /// The batches that the last line about a run named: all, and the open ones.
+    reported: Option<(usize, usize)>,
     /// Waits between attempts, of all calls together.
     waited: Duration,
     began: Instant,
@@ -30,6 +33,8 @@ impl Progress {
             done: 0,
             failed: 0,
             tokens: 0,
+            first_error: None,
+            reported: None,
             waited: Duration::ZERO,
             began: Instant::now(),
         }
@@ -57,6 +62,7 @@ impl Progress {
             }
             Err(error) => {
                 self.failed += 1;
+                self.first_error.get_or_insert_with(|| error.to_string());
                 error.attempts()
             }
         };
@@ -72,10 +78,17 @@ impl Progress {
     }
 
     /// The progress of a run, by the provider's counts, and the time until its first batch expires.
-    pub(crate) fn at_provider(&self, run: &RunProgress) {
+    /// Without a terminal, a line whenever the number of batches changes.
+    pub(crate) fn at_provider(&mut self, run: &RunProgress) {
         let ended = run.ended.max((self.skipped + self.done) as u64);
+        let text = run_text(run, SystemTime::now());
+        let batches = Some((run.batches, run.open));
+        if self.bar.is_hidden() && self.reported != batches && run.batches > 0 {
+            eprintln!("{ended}/{} {text}", self.total);
+            self.reported = batches;
+        }
         self.bar.set_position(ended);
-        self.bar.set_message(run_text(run, SystemTime::now()));
+        self.bar.set_message(text);
     }
 
     /// Clears the bar of a run and prints a line about it.
@@ -87,6 +100,9 @@ impl Progress {
 
     pub(crate) fn end(&self) {
         self.bar.finish_and_clear();
+        if let Some(error) = &self.first_error {
+            eprintln!("The first error: {error}");
+        }
         eprintln!(
             "{}/{} {}",
             self.skipped + self.done,

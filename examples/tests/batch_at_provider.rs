@@ -317,7 +317,10 @@ fn lines_that_are_too_few_for_a_batch_are_answered_by_calls_if_that_is_asked_for
             .env("BEDROCK_BATCH_S3_URI", "s3://my-bucket/runs/")
             .env("AWS_ENDPOINT_URL_S3", server.origin() + "/s3")
             .args(then_live.then_some("--then-live"));
-        assert_eq!(command.status().unwrap().success(), then_live);
+        let output = command.stderr(Stdio::piped()).output().unwrap();
+        assert_eq!(output.status.success(), then_live);
+        let reason = "requires at least 100 requests in a batch";
+        assert_eq!(stderr(&output).contains(reason), !then_live);
         let expected = if then_live { "a" } else { "invalid_request" };
         assert_eq!(files.outcome("id-0"), expected);
         assert!(server.batches().is_empty());

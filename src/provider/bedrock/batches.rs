@@ -264,7 +264,7 @@ impl BatchApi for Batches<'_> {
             BatchCall::UploadFile(file) => BatchAnswer::File(StoredFile {
                 id: self.storage()?.input().join(&file.name).to_string(),
                 name: Some(file.name.clone()),
-                bytes: u64::try_from(file.content.len()).ok(),
+                bytes: Some(file.content.len()),
                 media_type: Some(file.media_type.clone()),
                 ..StoredFile::default()
             }),
