@@ -3,6 +3,7 @@
 //! The bodies are here and not in the targets, so that an ordinary build compiles them: `tests/fuzz_seeds.rs`
 //! includes this file and runs each body on its seeds with a stable compiler.
 
+mod batch_api;
 mod codecs;
 mod credentials;
 #[allow(dead_code, reason = "the tests use more of it")]
@@ -20,6 +21,7 @@ mod request;
 mod responses;
 mod source;
 
+pub use batch_api::batch_api;
 pub use codecs::{event_stream, event_stream_valid_crc, http1, ndjson, sse};
 pub use credentials::credentials;
 pub use exchange::exchange;
@@ -43,6 +45,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("stream", stream),
     ("error_body", error_body),
     ("model_lists", model_lists),
+    ("batch_api", batch_api),
     ("headers", headers),
     ("request", request),
     ("exchange", exchange),
