@@ -141,6 +141,7 @@ create table fleet.chunk (
 create index on fleet.chunk (run, no) where state = 'r';
 create index on fleet.chunk (run, no) where state = 'r' and returned;
 create index on fleet.chunk (owner) where state = 'l';
+create index on fleet.chunk (run) where state = 'l';
 
 -- One row each start of a worker.
 create table fleet.worker (
@@ -166,6 +167,8 @@ create table fleet.lost_worker (
 
 create sequence fleet.claim_turn;
 create sequence fleet.live_workers minvalue 0 start 0;
+-- When a worker last looked for lost ones.
+create sequence fleet.last_search minvalue 0 start 0;
 
 --@ functions
 
@@ -475,16 +478,18 @@ end $$;
 create or replace function fleet.beat(p_worker bigint, p_leaving boolean, p_in_flight int, p_done bigint, p_rate double precision)
   returns boolean language plpgsql as
 $$
-declare c record; v_steady boolean;
+declare c record; v_steady boolean; v_lease double precision;
 begin
   if exists (select from fleet.lost_worker l where l.id = p_worker) then return false; end if;
   update fleet.worker set leaving = p_leaving, in_flight = p_in_flight, done = p_done, rate = p_rate, seen_at = clock_timestamp(),
       steady_at = case when seen_at < clock_timestamp() - lease_seconds / 2 * interval '1 second' then clock_timestamp() else steady_at end
-    where id = p_worker returning steady_at < clock_timestamp() - lease_seconds * interval '1 second' into v_steady;
-  if not pg_try_advisory_xact_lock(7334, 0) then return true; end if;
+    where id = p_worker returning steady_at < clock_timestamp() - lease_seconds * interval '1 second', lease_seconds into v_steady, v_lease;
+  if coalesce(pg_sequence_last_value('fleet.last_search'), 0) > fleet.now_us() - least(v_lease / 8, 5) * 1000000
+    or not pg_try_advisory_xact_lock(7334, 0) then return true; end if;
   perform setval('fleet.live_workers', greatest(1, (select count(*) from fleet.worker w where not w.gone and not w.leaving)));
   -- After the server was away all workers were silent. One that was itself silent cannot know which of the others are gone.
   if not v_steady then return true; end if;
+  perform setval('fleet.last_search', fleet.now_us());
   with lost as (
     update fleet.worker w set gone = true
       where not w.gone and w.id <> p_worker and w.seen_at < clock_timestamp() - w.lease_seconds * interval '1 second' returning w.id
@@ -493,10 +498,10 @@ begin
   for c in select x.run, x.no, x.owner from fleet.lost_worker l join fleet.chunk x on x.owner = l.id and x.state = 'l' loop
     perform fleet.recover_chunk(c.run, c.no, c.owner);
   end loop;
-  -- A claim that was rolled back leaves a chunk behind its run's counter.
+  -- A claim that was rolled back leaves a chunk behind its run's counter. It is found while the counter is near.
   update fleet.chunk x set returned = true from fleet.run r
     where r.id = x.run and r.state in ('open', 'paused') and x.state = 'r' and not x.returned and x.no > 0
-      and x.no <= coalesce(pg_sequence_last_value(r.next_chunk), 0);
+      and x.no <= coalesce(pg_sequence_last_value(r.next_chunk), 0) and x.no > coalesce(pg_sequence_last_value(r.next_chunk), 0) - 10000;
   return true;
 end $$;
 
@@ -526,7 +531,8 @@ begin
   update fleet.run r set state = 'done', ended_at = now()
     where r.state = 'open' and r.complete and (p_run is null or r.id = p_run)
       and coalesce(pg_sequence_last_value(r.next_chunk), 0) >= r.chunks
-      and not exists (select from fleet.chunk c where c.run = r.id and c.state in ('r', 'l'));
+      and not exists (select from fleet.chunk c where c.run = r.id and c.state = 'r')
+      and not exists (select from fleet.chunk c where c.run = r.id and c.state = 'l');
   return (select count(*) from fleet.run r where r.state in ('open', 'paused') and (p_run is null or r.id = p_run));
 end $$;
 

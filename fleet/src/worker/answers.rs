@@ -1,6 +1,6 @@
 //! Storing what calls brought, in the order in which it came, many rows at a time.
 
-use super::{Shared, until_reachable};
+use super::{Shared, dispatch::Event, until_reachable};
 use crate::{
     FleetError,
     store::{AttemptRecord, Chunk, Store},
@@ -16,29 +16,37 @@ use tokio::{
 
 /// What is to be stored.
 pub(super) enum Answer {
+    /// An outcome or a failed attempt.
     Row(Box<AttemptRecord>),
+    /// The outcome of a call, which counts as in progress until it is stored.
+    Outcome(Box<AttemptRecord>),
     Finish(Chunk, i64),
     GiveBack(Chunk, i64),
 }
 
 /// At most this many rows are stored at once, and none waits longer than this.
 const MAX_ROWS: usize = 50;
-const MAX_WAIT: Duration = Duration::from_millis(200);
+const MAX_WAIT: Duration = Duration::from_millis(100);
 
 /// Stores answers until the channel is closed and empty. An unreachable database is waited for; the channel is bounded, so calls wait too.
 pub(super) async fn store_answers(
     store: Arc<dyn Store>,
     shared: Arc<Shared>,
+    events: mpsc::UnboundedSender<Event>,
     mut answers: mpsc::Receiver<Answer>,
 ) -> Result<(), FleetError> {
     let mut rows: Vec<AttemptRecord> = Vec::new();
     while let Some(first) = answers.recv().await {
         let deadline = Instant::now() + MAX_WAIT;
         let mut next = Some(first);
-        let mut then = None;
+        let (mut then, mut calls) = (None, 0);
         while let Some(answer) = next.take() {
             match answer {
                 Answer::Row(row) => rows.push(*row),
+                Answer::Outcome(row) => {
+                    rows.push(*row);
+                    calls += 1;
+                }
                 other => {
                     then = Some(other);
                     break;
@@ -53,6 +61,7 @@ pub(super) async fn store_answers(
         if !rows.is_empty() {
             let late = until_reachable(|| store.put(&rows)).await?;
             count(&shared, &rows, late);
+            let _ = events.send(Event::Stored(calls));
             rows.clear();
         }
         let (chunk, worker, is_finished) = match then {

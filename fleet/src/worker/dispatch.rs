@@ -3,7 +3,7 @@
 use super::{
     Shared, WorkOptions,
     answers::{Answer, store_answers},
-    call::{self, CallEnd, Slot, Verdict},
+    call::{self, CallEnd, Slot},
     chunks::{Chunks, LeaseKey, Leaving},
     heartbeat,
     load::{self, Loaded},
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     FleetError,
-    store::{AttemptRecord, Chunk, Grant, RunState, Store, UnknownPolicy, WorkerId},
+    store::{AttemptRecord, Chunk, Grant, Store, UnknownPolicy, WorkerId},
 };
 use std::{
     collections::{HashMap, HashSet},
@@ -33,6 +33,8 @@ pub(super) enum Event {
     Claimed(WorkerId, Result<Option<Box<Loaded>>, FleetError>),
     Granted(Granted),
     Ended(Box<Task>, CallEnd, i32),
+    /// So many outcomes of calls are stored.
+    Stored(usize),
     RemoteEnded(Chunk, WorkerId, Result<remote::RemoteEnd, FleetError>),
     LeaseLost(WorkerId),
     Registered(Result<WorkerId, FleetError>),
@@ -42,6 +44,7 @@ pub(super) enum Event {
 
 /// The reply to a request for slots.
 pub(super) struct Granted {
+    worker: WorkerId,
     tasks: Vec<Task>,
     limiter: i32,
     settled: i64,
@@ -50,19 +53,19 @@ pub(super) struct Granted {
 }
 
 pub(super) struct Dispatcher {
-    store: Arc<dyn Store>,
-    options: WorkOptions,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) options: WorkOptions,
     shared: Arc<Shared>,
     run: Option<i32>,
     events: mpsc::UnboundedSender<Event>,
     inbox: mpsc::UnboundedReceiver<Event>,
     contexts: Contexts,
     tasks: Tasks,
-    chunks: Chunks,
+    pub(super) chunks: Chunks,
     /// Slots wanted and calls in progress.
-    busy: usize,
+    pub(super) busy: usize,
     /// Whether a single item is among them: nothing else may be.
-    runs_single: bool,
+    pub(super) runs_single: bool,
     asking: HashSet<i32>,
     /// No slots are asked for at this limiter before this.
     ask_at: HashMap<i32, Instant>,
@@ -87,9 +90,6 @@ const MAX_GRANT: Duration = Duration::from_secs(1);
 
 /// Provider batches that a worker drives at once.
 const MAX_REMOTE: usize = 8;
-
-/// Attempts of one item that a rate limit refused, or that found no connection.
-const MAX_THROTTLED: i32 = 100;
 
 impl Dispatcher {
     pub(super) fn new(
@@ -130,7 +130,12 @@ impl Dispatcher {
         let mut shutdown = std::pin::pin!(shutdown);
         let room = self.options.concurrency * 2;
         let (answers, receiver) = mpsc::channel(room);
-        let storing = store_answers(self.store.clone(), self.shared.clone(), receiver);
+        let storing = store_answers(
+            self.store.clone(),
+            self.shared.clone(),
+            self.events.clone(),
+            receiver,
+        );
         let mut storing = tokio::spawn(storing);
         let beating = heartbeat::beat(
             self.store.clone(),
@@ -284,6 +289,7 @@ impl Dispatcher {
             let result = store.grant(worker, limiter, &wanted, settled).await;
             metrics::histogram!("fleet_grant_seconds").record(asked.elapsed().as_secs_f64());
             let _ = events.send(Event::Granted(Granted {
+                worker,
                 tasks,
                 limiter,
                 settled,
@@ -298,6 +304,10 @@ impl Dispatcher {
             Event::Claimed(worker, loaded) => self.on_claimed(worker, loaded, answers).await,
             Event::Granted(granted) => self.on_granted(granted, answers).await,
             Event::Ended(task, end, epoch) => self.on_ended(*task, end, epoch, answers).await,
+            Event::Stored(calls) => {
+                self.busy -= calls;
+                self.runs_single &= self.busy > 0;
+            }
             Event::RemoteEnded(chunk, worker, end) => {
                 self.on_remote_ended(chunk, worker, end, answers).await
             }
@@ -443,6 +453,7 @@ impl Dispatcher {
 
     async fn on_granted(&mut self, granted: Granted, answers: &mpsc::Sender<Answer>) {
         let Granted {
+            worker,
             tasks,
             limiter,
             settled,
@@ -464,7 +475,7 @@ impl Dispatcher {
                 }
                 self.ask_at.insert(limiter, now + IDLE);
                 match error {
-                    FleetError::LeaseLost => self.on_lease_lost(self.shared.id()),
+                    FleetError::LeaseLost => self.on_lease_lost(worker),
                     error if error.is_retryable() => tracing::warn!(%error, "no slots"),
                     error => self.fail(error),
                 }
@@ -514,12 +525,12 @@ impl Dispatcher {
     }
 
     /// A run is paused or cancelled: its items wait no longer, and its chunks are given back.
-    fn release_run(&mut self, run: i32) {
+    pub(super) fn release_run(&mut self, run: i32) {
         self.tasks.remove(|task| task.context.row.id == run);
         self.chunks.release(|lease| lease.run == run);
     }
 
-    fn requeue(&mut self, task: Task) {
+    pub(super) fn requeue(&mut self, task: Task) {
         self.busy -= 1;
         self.runs_single &= !task.is_single;
         if self.chunks.returned(task.lease) {
@@ -533,133 +544,6 @@ impl Dispatcher {
         if self.chunks.returned(task.lease) {
             self.tasks.push_front(task);
         }
-    }
-
-    async fn on_ended(
-        &mut self,
-        mut task: Task,
-        end: CallEnd,
-        epoch: i32,
-        answers: &mpsc::Sender<Answer>,
-    ) {
-        let record = match end {
-            CallEnd::Response(response) => {
-                if let Some(usage) = &response.usage {
-                    task.context.settle(task.estimate, usage);
-                }
-                self.heed_headers(&task, &response.provider_metadata.rate_limits, epoch);
-                call::response_record(&task, &response)
-            }
-            CallEnd::NotSent => {
-                task.context.refund(task.estimate);
-                task.throttled += 1;
-                AttemptRecord {
-                    kind: "not_sent".into(),
-                    ..task.record()
-                }
-            }
-            CallEnd::Failed(error) => self.on_failed(&mut task, &error, epoch),
-        };
-        let is_outcome = record.is_outcome;
-        let _ = answers.send(Answer::Row(Box::new(record))).await;
-        if is_outcome {
-            self.busy -= 1;
-            self.runs_single &= !task.is_single;
-            self.chunks.ended(task.lease);
-        } else {
-            self.requeue(task);
-        }
-    }
-
-    fn on_failed(&mut self, task: &mut Task, error: &Error, epoch: i32) -> AttemptRecord {
-        if call::took_nothing(error) {
-            task.context.refund(task.estimate);
-        }
-        let now = Instant::now();
-        let kind = error.kind().as_str();
-        match Verdict::of(error) {
-            Verdict::Outcome => return call::error_record(task, error, kind, true),
-            Verdict::HoldAll { factor } => {
-                task.throttled += 1;
-                self.hold(task, error.retry_after(), factor, epoch);
-            }
-            Verdict::PauseRun => {
-                task.throttled += 1;
-                self.pause(task, error);
-                self.release_run(task.context.row.id);
-            }
-            Verdict::Retry => {
-                let counted = (task.tries - task.throttled).clamp(1, 7);
-                let wait = Duration::from_millis(500) * (1 << (counted - 1));
-                task.due = now
-                    + error
-                        .retry_after()
-                        .unwrap_or(wait)
-                        .min(Duration::from_secs(3600));
-            }
-        }
-        let counted = task.tries - task.throttled;
-        if counted >= self.options.max_attempts || task.throttled >= MAX_THROTTLED {
-            return call::error_record(task, error, "gave_up", true);
-        }
-        call::error_record(task, error, kind, false)
-    }
-
-    /// Holds back all workers, those of this process at once.
-    fn hold(&self, task: &Task, retry_after: Option<Duration>, factor: f64, epoch: i32) {
-        let limiter = task.context.limiter.clone();
-        let until = Instant::now() + retry_after.unwrap_or(Duration::from_secs(1));
-        if !limiter.hold_until(until) && factor >= 1.0 {
-            return;
-        }
-        let store = self.store.clone();
-        let wait = retry_after.map(|wait| i64::try_from(wait.as_micros()).unwrap_or(i64::MAX / 4));
-        tokio::spawn(async move {
-            let result = until_reachable(|| store.penalise(limiter.id, epoch, wait, factor)).await;
-            match result {
-                Ok(true) => {
-                    metrics::counter!("fleet_rate_reductions_total").increment(1);
-                    tracing::warn!(
-                        limiter = limiter.id,
-                        ?wait,
-                        "the provider refused a call for its rate; all workers wait"
-                    );
-                }
-                Ok(false) => {}
-                Err(error) => tracing::error!(%error, "the other workers could not be held back"),
-            }
-        });
-    }
-
-    /// A limit whose headers say that nothing remains holds calls back until it is reset.
-    fn heed_headers(&self, task: &Task, limits: &[unifiedai::chat::RateLimit], epoch: i32) {
-        const LONGEST: Duration = Duration::from_secs(120);
-        for limit in limits {
-            let is_short = matches!(
-                &*limit.name,
-                "requests" | "tokens" | "requests-minute" | "tokens-minute"
-            );
-            let reset = limit
-                .reset
-                .filter(|reset| !reset.is_zero() && *reset <= LONGEST);
-            if let (true, Some(0), Some(reset)) = (is_short, limit.remaining, reset) {
-                self.hold(task, Some(reset), 1.0, epoch);
-            }
-        }
-    }
-
-    fn pause(&self, task: &Task, error: &Error) {
-        let name = task.context.row.config.name.clone();
-        let reason = format!("{}: {}", error.kind(), error.message());
-        tracing::error!(run = name, reason, "the run is paused");
-        let store = self.store.clone();
-        tokio::spawn(async move {
-            let paused =
-                until_reachable(|| store.set_state(&name, RunState::Paused, Some(&reason)));
-            if let Err(error) = paused.await {
-                tracing::error!(%error, "the run could not be paused");
-            }
-        });
     }
 
     fn on_lease_lost(&mut self, worker: WorkerId) {

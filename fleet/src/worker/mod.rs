@@ -2,6 +2,7 @@
 
 mod answers;
 mod call;
+mod call_end;
 mod chunks;
 mod dispatch;
 mod heartbeat;

@@ -8,7 +8,14 @@ use super::{
         provider::{LoggingProvider, Reply},
     },
 };
-use std::time::{Duration, Instant};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 
 const LIMIT: Duration = Duration::from_secs(90);
 
@@ -225,6 +232,72 @@ async fn items_can_stay_in_their_file() {
     );
     assert!(fleet.worker("--until-done").wait(LIMIT).await);
     assert_eq!(provider.by_item().len(), 130);
+}
+
+/// Serves the bytes of a file by range requests; anything else is 200 with all of it.
+async fn serve_object(bytes: Vec<u8>) -> (String, Arc<AtomicUsize>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/in.jsonl", listener.local_addr().unwrap());
+    let requests = Arc::new(AtomicUsize::new(0));
+    let counted = requests.clone();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let (bytes, counted) = (bytes.clone(), counted.clone());
+            tokio::spawn(async move {
+                let mut stream = BufReader::new(stream);
+                loop {
+                    let (mut line, mut range) = (String::new(), None);
+                    while line != "\r\n" {
+                        line.clear();
+                        if stream.read_line(&mut line).await.unwrap_or(0) == 0 {
+                            return;
+                        }
+                        if let Some(value) = line.to_ascii_lowercase().strip_prefix("range: bytes=")
+                        {
+                            let (from, to) = value.trim().split_once('-').unwrap();
+                            range = Some((
+                                from.parse::<usize>().unwrap(),
+                                to.parse::<usize>().unwrap(),
+                            ));
+                        }
+                    }
+                    counted.fetch_add(1, Ordering::SeqCst);
+                    let (from, to) = range.unwrap();
+                    let part = &bytes[from..=to];
+                    let head = format!("HTTP/1.1 206 X\r\ncontent-length: {}\r\n\r\n", part.len());
+                    stream.write_all(head.as_bytes()).await.unwrap();
+                    stream.write_all(part).await.unwrap();
+                }
+            });
+        }
+    });
+    (url, requests)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn items_can_stay_in_an_object() {
+    let Some((fleet, query, folder)) = fleet("object").await else {
+        return;
+    };
+    let provider = LoggingProvider::start(|_| Reply::ok(Duration::ZERO)).await;
+    let input = folder.input("in.jsonl", (0..130).map(|n| format!("i{n}")));
+    let (url, requests) = serve_object(std::fs::read(&input).unwrap()).await;
+    fleet.submit(
+        &input,
+        "r",
+        &provider.base_url(),
+        &format!("--source {url}"),
+    );
+    std::fs::remove_file(&input).unwrap();
+    assert!(fleet.worker("--until-done").wait(LIMIT).await);
+    assert_eq!(provider.by_item().len(), 130);
+    assert_eq!(requests.load(Ordering::SeqCst), 3, "one for each chunk");
+    assert_eq!(
+        query
+            .number("select count(*) from fleet.result where kind = 'ok'")
+            .await,
+        130
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -92,6 +92,6 @@ async fn a_worker_that_is_killed_while_it_makes_a_batch_makes_no_second_one() {
         query
             .number("select count(*) from fleet.result where kind = 'ok'")
             .await,
-        40
+        20
     );
 }
