@@ -191,7 +191,7 @@ fn provider_without_the_endpoint_is_named() {
     };
     for wire in wires() {
         let name = wire.name();
-        if ["cerebras", "ollama"].contains(&name) {
+        if ["cerebras", "ollama", "gemini-interactions"].contains(&name) {
             named(wire.count_tokens(&request("m")).unwrap_err(), name);
         } else {
             wire.count_tokens(&request("m")).unwrap();
