@@ -152,6 +152,27 @@ fn fallback_names_each_target_and_why_it_was_left() {
 }
 
 #[test]
+fn background_reads_the_response_in_another_process() {
+    let server = Loopback::start(Config::fast()).unwrap();
+    let run = |text: &str| {
+        let mut program = program("background")?;
+        let url = server.provider_url("openai-responses");
+        let output = program.args(["--base-url", &url, text]).output().unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+        Some((stdout(&output), stderr(&output)))
+    };
+    let Some((text, notes)) = run("echo: one two three") else {
+        return;
+    };
+    assert_eq!(text.trim(), "one two three");
+    let position = notes.lines().find(|line| line.starts_with('{')).unwrap();
+    let (again, _) = run(position).unwrap();
+    assert_eq!(again, text);
+    // One creation and two readings.
+    assert_eq!(server.served(), 3);
+}
+
+#[test]
 fn vision_sends_the_picture_twice_with_a_cache_point() {
     let server = Loopback::start(Config::fast()).unwrap();
     let Some(mut program) = program("vision") else {

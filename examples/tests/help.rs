@@ -5,7 +5,8 @@ mod support;
 
 use support::{program, stderr, stdout};
 
-const PROGRAMS: [&str; 20] = [
+const PROGRAMS: [&str; 21] = [
+    "background",
     "batch",
     "chat",
     "chat_loop",

@@ -614,3 +614,67 @@ fn anthropic_writes_a_marked_beginning_once_and_reads_it_afterwards() {
     let other_model = with(request("question", true), json!({"model": "claude-2"}));
     assert_eq!(ask(&other_model), [4, 504, 0]);
 }
+
+#[test]
+fn responses_in_the_background_are_kept() {
+    let server = server();
+    let request =
+        json!({"model": "m", "input": "echo: one two", "background": true, "stream": true});
+    let stream = post(&server, "/v1/responses", &request);
+    let events = stream.events();
+    let numbers: Vec<_> = events
+        .iter()
+        .map(|event| event["sequence_number"].clone())
+        .collect();
+    assert_eq!(json!(numbers), json!((0..events.len()).collect::<Vec<_>>()));
+    assert_eq!(events[1]["type"], "response.queued");
+    let id = events[0]["response"]["id"].as_str().unwrap();
+    let path = format!("/v1/responses/{id}");
+    let get = |query: &str| Client::new(&server).get(&[&path, query].concat());
+    assert_eq!(get("?stream=true").events(), events);
+    assert_eq!(get("?stream=true&starting_after=4").events(), events[5..]);
+    assert_eq!(get("").json()["status"], "in_progress");
+    let complete = get("").json();
+    assert_eq!(
+        complete["output"],
+        events.last().unwrap()["response"]["output"]
+    );
+    let removed = Client::new(&server).request("DELETE", &path, "", "");
+    assert_eq!(removed.json()["deleted"], true);
+    assert_eq!(get("").status, 404);
+
+    let later = with(request, json!({"stream": false, "model": "stale"}));
+    let queued = post(&server, "/v1/responses", &later).json();
+    assert_eq!(
+        (&queued["status"], &queued["output"]),
+        (&json!("queued"), &json!([]))
+    );
+    let path = format!("/v1/responses/{}", queued["id"].as_str().unwrap());
+    let get = |query: &str| Client::new(&server).get(&[&path, query].concat());
+    assert_eq!(get("?stream=true").status, 400);
+    let cancelled = post(&server, &[&path, "/cancel"].concat(), &json!({})).json();
+    assert_eq!(
+        (&cancelled["status"], &cancelled["usage"]),
+        (&json!("cancelled"), &Value::Null)
+    );
+    assert!(get("").json()["usage"]["total_tokens"].as_u64().unwrap() > 0);
+}
+
+#[test]
+fn anthropic_pauses_a_turn_and_refuses_a_changed_one() {
+    let server = server();
+    let user = json!({"role": "user", "content": "pause: 1"});
+    let body = |messages: Value| json!({"model": "m", "max_tokens": 50, "messages": messages});
+    let first = anthropic(&server, &body(json!([user]))).json();
+    assert_eq!(first["stop_reason"], "pause_turn");
+    let so_far = json!({"role": "assistant", "content": first["content"]});
+    let second = anthropic(&server, &body(json!([user, so_far]))).json();
+    assert_eq!(second["stop_reason"], "end_turn");
+    assert_eq!(second["content"][0]["tool_use_id"], "srvtoolu_0");
+    let mut changed = so_far.clone();
+    changed["content"].as_array_mut().unwrap().pop();
+    assert_eq!(
+        anthropic(&server, &body(json!([user, changed]))).status,
+        400
+    );
+}
