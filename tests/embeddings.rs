@@ -401,3 +401,191 @@ mod bedrock {
         assert!(recordings.is_empty() || read >= 3);
     }
 }
+
+/// A server that refuses some requests with a status and a body. The numbers of texts of each request, and the result.
+fn refusing(
+    provider: &Arc<dyn Provider>,
+    request: EmbedRequest,
+    refusal: impl Fn(&[String]) -> Option<(u16, String)>,
+) -> (Vec<usize>, Result<EmbedResponse, Error>) {
+    let mut exchange = exchange(provider, request).unwrap();
+    let (mut inputs, mut sent) = (VecDeque::new(), Vec::new());
+    let now = Time::ZERO.saturating_add(Duration::from_secs(1));
+    loop {
+        match exchange.poll(now) {
+            Step::Send { request, .. } => {
+                let asked: Value =
+                    serde_json::from_slice(request.body().as_bytes().unwrap()).unwrap();
+                let texts: Vec<String> = serde_json::from_value(asked["input"].clone()).unwrap();
+                sent.push(texts.len());
+                let mut head = http::Response::new(()).into_parts().0;
+                let body = match refusal(&texts) {
+                    Some((status, body)) => {
+                        head.status = http::StatusCode::from_u16(status).unwrap();
+                        body
+                    }
+                    None => {
+                        let vectors = texts.iter().map(|text| json!({"embedding": [text.len()]}));
+                        json!({"data": vectors.collect::<Vec<_>>(), "usage": {"prompt_tokens": texts.len()}})
+                            .to_string()
+                    }
+                };
+                inputs.extend([Input::Body(body.into()), Input::BodyEnd]);
+                exchange.handle(Input::Headers(head), now);
+            }
+            Step::Receive { .. } => exchange.handle(inputs.pop_front().unwrap(), now),
+            Step::Done => return (sent, exchange.into_result()),
+            step => panic!("not expected: {step:?}"),
+        }
+    }
+}
+
+/// The texts of servers, from the wire sheet.
+const REFUSALS: [(u16, &str); 12] = [
+    (
+        400,
+        r#"{"error":{"message":"Requested 306153 tokens, max 300000 tokens per request","type":"max_tokens_per_request","param":null,"code":"max_tokens_per_request"}}"#,
+    ),
+    (
+        400,
+        r#"{"error":{"message":"Invalid 'input[3]': maximum input length is 8192 tokens.","type":"invalid_request_error"}}"#,
+    ),
+    (
+        400,
+        r#"{"error":{"message":"This model's maximum context length is 8192 tokens, however you requested 9000 tokens (9000 in your prompt; 0 for the completion). Please reduce your prompt; or completion length."}}"#,
+    ),
+    (
+        400,
+        r#"{"error":{"message":"Invalid 'input': array too long. Expected an array with maximum length 2048, but got an array with length 2049 instead.","code":"array_above_max_length"}}"#,
+    ),
+    (
+        400,
+        r#"{"error":{"message":"Too many inputs. The max number of inputs is 16.  We hope to increase the number of inputs per request soon."}}"#,
+    ),
+    (
+        400,
+        r#"{"message":"invalid request: total number of texts must be at most 96 - received 97"}"#,
+    ),
+    (
+        400,
+        r#"{"error":{"code":400,"message":"BatchEmbedContentsRequest.requests: at most 100 requests can be in one batch","status":"INVALID_ARGUMENT"}}"#,
+    ),
+    (
+        400,
+        r#"{"error":{"code":400,"message":"Unable to submit request because the input token count is 34708 but the model supports up to 20000. Reduce the input token count and try again.","status":"INVALID_ARGUMENT"}}"#,
+    ),
+    (
+        400,
+        r#"{"object":"error","message":"Too many tokens overall, split into more batches.","type":"invalid_request_prompt","param":null,"code":"3210"}"#,
+    ),
+    (
+        400,
+        r#"{"detail":"Request to model 'voyage-4-large' failed. The max allowed tokens per submitted batch is 120000. Your batch has 126899 tokens after truncation. Please lower the number of tokens in the batch.","error_code":"TOO_MANY_TOKENS_IN_BATCH"}"#,
+    ),
+    (
+        500,
+        r#"{"error":{"code":500,"message":"input (600 tokens) is too large to process. increase the physical batch size (current batch size: 512)","type":"server_error"}}"#,
+    ),
+    (
+        413,
+        r#"{"error":"batch size 40 > maximum allowed batch size 32","error_type":"Validation"}"#,
+    ),
+];
+
+#[test]
+fn a_batch_that_is_too_large_is_halved_until_it_is_taken() {
+    for (status, body) in REFUSALS {
+        let request = EmbedRequest::new("m").texts((0..20).map(|n| "x".repeat(n + 1)));
+        let (sent, result) = refusing(&openai(), request, |texts| {
+            (texts.len() > 6).then(|| (status, body.to_owned()))
+        });
+        // The size that was taken is kept.
+        assert_eq!(sent, [20, 10, 5, 5, 5, 5], "{body}");
+        let response = result.unwrap();
+        let lengths: Vec<f32> = response.embeddings.iter().map(|vector| vector[0]).collect();
+        assert_eq!(lengths, (1..=20_u8).map(f32::from).collect::<Vec<_>>());
+        assert_eq!(response.usage.unwrap().prompt_tokens, Some(20));
+    }
+}
+
+#[test]
+fn a_text_that_is_too_long_alone_is_named() {
+    let long = "x".repeat(100);
+    let texts = (0..9).map(|n| if n == 5 { long.clone() } else { n.to_string() });
+    let request = EmbedRequest::new("m").texts(texts);
+    let (status, body) = REFUSALS[1];
+    let (sent, result) = refusing(&openai(), request, |texts| {
+        texts.contains(&long).then(|| (status, body.to_owned()))
+    });
+    assert_eq!(sent, [9, 4, 4, 2, 1, 1], "0 to 3, then 4, then 5 alone");
+    let error = result.unwrap_err();
+    assert!(error.message().starts_with("`input[5]`: "), "{error}");
+    assert_eq!(error.status(), Some(400));
+    // One text is not divided, and has no number.
+    let (sent, result) = refusing(&openai(), EmbedRequest::new("m").text(&long), |_| {
+        Some((status, body.to_owned()))
+    });
+    assert_eq!(sent, [1]);
+    assert!(!result.unwrap_err().message().contains("`input["));
+}
+
+#[test]
+fn other_refusals_are_not_repeated() {
+    for (status, body) in [
+        (
+            400,
+            r#"{"error":{"message":"input cannot be an empty string"}}"#,
+        ),
+        (401, r#"{"error":{"message":"too many tokens"}}"#),
+        (
+            429,
+            r#"{"error":{"message":"Too many tokens, please wait before trying again."}}"#,
+        ),
+    ] {
+        let request = EmbedRequest::new("m").texts(["a", "b", "c", "d"]);
+        let (sent, result) = refusing(&openai(), request, |_| Some((status, body.to_owned())));
+        assert_eq!((sent, result.is_err()), (vec![4], true), "{body}");
+    }
+}
+
+#[test]
+fn vectors_come_in_base64_where_it_is_known() {
+    for (name, expected) in [
+        ("openai", "base64"),
+        ("azure-v1", "base64"),
+        ("mistral", ""),
+    ] {
+        let profile = unifiedai::provider::openai_chat::profiles::by_name(name).unwrap();
+        let mut builder = OpenAiChat::builder().profile(profile).api_key("k").unwrap();
+        if name == "azure-v1" {
+            builder = builder.url_param("resource", "r");
+        }
+        let provider: Arc<dyn Provider> = Arc::new(builder.build().unwrap());
+        let asked = body(&provider, &two()).1;
+        let format = asked["encoding_format"].as_str().unwrap_or_default();
+        assert_eq!(format, expected, "{name}");
+        let asked = body(&provider, &two().encoding(EmbedEncoding::Float)).1;
+        assert_eq!(
+            asked["encoding_format"], "float",
+            "the caller's word counts"
+        );
+    }
+}
+
+/// 2,048 vectors of 3,072 numbers as text are above the limit of 64 MiB.
+#[test]
+fn batches_are_cut_so_that_the_answer_fits() {
+    let texts = || EmbedRequest::new("m").texts((0..2048).map(|n| n.to_string()));
+    let sizes = |request| refusing(&openai(), request, |_| None).0;
+    let number = "-0.012345678901234567,".len();
+    for (request, dimensions) in [(texts(), 3072), (texts().dimensions(256), 256)] {
+        let sent = sizes(request);
+        assert_eq!(sent.iter().sum::<usize>(), 2048);
+        assert!(sent[0] * dimensions * number < 64 << 20, "{sent:?}");
+        assert!(
+            sent[0] * dimensions * number > 32 << 20 || sent[0] == 2048,
+            "{sent:?}"
+        );
+    }
+    assert_eq!(sizes(texts().encoding(EmbedEncoding::Base64)), [2048]);
+}

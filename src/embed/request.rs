@@ -141,6 +141,20 @@ impl EmbedRequest {
         self
     }
 
+    /// The same request without its texts.
+    pub(crate) fn without_input(&self) -> Self {
+        EmbedRequest {
+            model: self.model.clone(),
+            input: Vec::new(),
+            dimensions: self.dimensions,
+            encoding: self.encoding.clone(),
+            input_type: self.input_type.clone(),
+            user_id: self.user_id.clone(),
+            extra: self.extra.clone(),
+            drop_unsupported: self.drop_unsupported,
+        }
+    }
+
     /// Checks for errors that no provider accepts.
     ///
     /// # Errors

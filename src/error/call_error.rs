@@ -229,6 +229,12 @@ impl Error {
         self
     }
 
+    /// Adds where the error is to the message.
+    pub(crate) fn with_message_prefix(mut self, prefix: &str) -> Self {
+        self.0.message.insert_str(0, prefix);
+        self
+    }
+
     pub(crate) fn with_provider(mut self, name: &str) -> Self {
         self.0.provider = Some(name.to_owned());
         self

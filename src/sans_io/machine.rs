@@ -560,6 +560,14 @@ impl<O: Operation> Exchange<O> {
             // The limit is for attempts in a row that get no further.
             self.retries = 0;
         }
+        if !self.is_over_time() {
+            match self.operation.shrink(&self.target, &error) {
+                Ok(true) => return self.schedule_attempt(self.now, None),
+                Ok(false) => {}
+                Err(error) => return self.end_call(Err(error)),
+            }
+        }
+        let error = self.operation.explain(&self.target, error);
         if !self.is_committed() && self.learn_clock_skew(&error) {
             return self.schedule_attempt(self.now, None);
         }

@@ -2,7 +2,7 @@
 
 use super::request::UnsupportedParams;
 use crate::provider::EncodedRequest;
-use crate::{EmbedRequest, Error, Json, Usage, json::ObjectWriter};
+use crate::{EmbedRequest, Error, ErrorKind, Json, Usage, json::ObjectWriter};
 use serde::Serialize;
 
 /// A request for vectors, and the number of its texts.
@@ -13,13 +13,19 @@ pub struct EncodedEmbedRequest {
     pub encoded: EncodedRequest,
     /// The number of texts; at least one.
     pub texts: usize,
+    /// Whether the vectors were asked for in base64, which is a quarter of the size of numbers.
+    pub is_base64: bool,
 }
 
 impl EncodedEmbedRequest {
     /// Creates a request with this number of texts.
     #[must_use]
     pub fn new(encoded: EncodedRequest, texts: usize) -> Self {
-        EncodedEmbedRequest { encoded, texts }
+        EncodedEmbedRequest {
+            encoded,
+            texts,
+            is_base64: false,
+        }
     }
 }
 
@@ -101,6 +107,76 @@ impl<'a> EmbedWriter<'a> {
         }
         Ok((self.out.finish(), self.omissions.into_warnings()))
     }
+}
+
+/// Whether a server refused a request for vectors because it has too many texts, too many tokens, or a text that is too long. The texts
+/// are those that servers were seen to send.
+pub(crate) fn is_too_large(error: &Error) -> bool {
+    const CODES: [&str; 4] = [
+        "max_tokens_per_request",
+        "array_above_max_length",
+        "TOO_MANY_TOKENS_IN_BATCH",
+        "exceed_context_size_error",
+    ];
+    const PHRASES: [&str; 21] = [
+        "max tokens per request",
+        "tokens per request",
+        "maximum input length is",
+        "maximum context length is",
+        "array too long",
+        "array length must be",
+        "too many inputs",
+        "too many tokens",
+        "too many input tokens",
+        "total number of texts must be at most",
+        "requests can be in one batch",
+        "is allowed per prediction",
+        "input token count is",
+        "expected maximum item count",
+        "expected maxlength",
+        "max allowed tokens per submitted batch",
+        "batch size limit is",
+        "is too large to process",
+        "larger than the max context size",
+        "maximum allowed batch size",
+        "must have less than",
+    ];
+    // llama.cpp answers 500.
+    if !matches!(error.status(), Some(400 | 413 | 422 | 500)) {
+        return false;
+    }
+    let is_known = |text: &str| {
+        let text = text.to_lowercase();
+        PHRASES.iter().any(|phrase| text.contains(phrase))
+    };
+    matches!(
+        error.kind(),
+        ErrorKind::ContextOverflow | ErrorKind::TooLarge
+    ) || error.code().is_some_and(|code| CODES.contains(&code))
+        || is_known(error.message())
+        || std::str::from_utf8(error.body()).is_ok_and(is_known)
+}
+
+/// The most texts of a request whose answer, with vectors of this many dimensions, stays below the limit of a body.
+pub(crate) fn most_texts(
+    request: &EmbedRequest,
+    is_base64: bool,
+    dimensions: Option<usize>,
+    limit: usize,
+) -> usize {
+    // The largest vectors of the models that many servers have.
+    const USUAL: usize = 3072;
+    // A number in JSON has up to 17 digits, sign, point, exponent and comma; in base64 four bytes become 5.4.
+    const NUMBER: usize = 24;
+    // The object around a vector.
+    const VECTOR: usize = 256;
+    let asked = request.dimensions.and_then(|n| usize::try_from(n).ok());
+    let dimensions = dimensions.or(asked).unwrap_or(USUAL);
+    let per_text = dimensions.saturating_mul(if is_base64 { 6 } else { NUMBER });
+    // The rest of the body: `usage`, and what a server adds.
+    let room = limit.saturating_sub(4096);
+    room.checked_div(per_text.saturating_add(VECTOR))
+        .map_or(1, |most| most.max(1))
 }
 
 /// At most `most` texts, starting at `first`.

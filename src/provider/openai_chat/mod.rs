@@ -30,6 +30,7 @@ use super::{
 use crate::{
     ChatRequest, EmbedRequest, Error, ErrorKind, Model,
     chat::Param,
+    embed::EmbedEncoding,
     error::ErrorBody,
     provider::{
         AuthStyle, BatchProfile, HostedToolMapping, IdFormat, TokenCounter,
@@ -252,8 +253,13 @@ impl Provider for OpenAiChat {
         request: &EmbedRequest,
         first: usize,
     ) -> Result<EncodedEmbedRequest, Error> {
-        let body = models::embed_body(self.name(), request, first)?;
-        Ok(self.core.post_embed(self.core.url("/embeddings")?, body))
+        let body = models::embed_body(self.name(), self.profile.base64_vectors, request, first)?;
+        let mut encoded = self.core.post_embed(self.core.url("/embeddings")?, body);
+        encoded.is_base64 = match &request.encoding {
+            Some(encoding) => *encoding == EmbedEncoding::Base64,
+            None => self.profile.base64_vectors,
+        };
+        Ok(encoded)
     }
 
     fn decode_embed(&self, body: &Bytes) -> Result<DecodedEmbeddings, Error> {
@@ -431,6 +437,9 @@ pub struct ChatProfile {
     pub media: MediaPlacement,
     /// Maximum sizes of images, audio and documents.
     pub media_limits: &'static [MediaLimit],
+    /// Whether vectors are asked for in base64, unless the request says otherwise: for servers that are known to have
+    /// `encoding_format`.
+    pub base64_vectors: bool,
     /// Whether the role `developer` is supported; otherwise it becomes `system`.
     pub developer_role: bool,
     /// Whether a message may have a `name`.
@@ -600,6 +609,7 @@ impl ChatProfile {
         alternating_roles: false,
         media: MediaPlacement::AnyMessage,
         media_limits: &[],
+        base64_vectors: false,
         developer_role: false,
         message_name: true,
         message_refusal: false,

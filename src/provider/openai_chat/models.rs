@@ -4,6 +4,7 @@ use crate::{
     EmbedRequest, Error, ErrorKind, Model, Usage,
     chat::Warning,
     codec::percent::encode_segment,
+    embed::EmbedEncoding,
     embed::vectors::{vector, wrong},
     error::ErrorBody,
     provider::{
@@ -100,6 +101,7 @@ pub(super) const MAX_BATCH: usize = 2048;
 
 pub(super) fn embed_body(
     provider: &str,
+    base64_vectors: bool,
     request: &EmbedRequest,
     first: usize,
 ) -> Result<(Vec<u8>, Vec<Warning>, usize), Error> {
@@ -108,7 +110,8 @@ pub(super) fn embed_body(
     out.member("model", &request.model)?;
     out.member("input", texts)?;
     out.optional("dimensions", request.dimensions.as_ref())?;
-    out.optional("encoding_format", request.encoding.as_ref())?;
+    let base64 = base64_vectors.then_some(&EmbedEncoding::Base64);
+    out.optional("encoding_format", request.encoding.as_ref().or(base64))?;
     out.optional("user", request.user_id.as_ref())?;
     out.refuse("input_type", request.input_type.is_some())?;
     let (body, warnings) = out.finish()?;

@@ -3,7 +3,10 @@ use crate::{
     CallOptions, EmbedRequest, EmbedResponse, Error, ErrorKind, StreamEvent, Usage,
     chat::{CallMetrics, ProviderMetadata, RawBody, ServerTiming},
     cost::BilledTokens,
-    provider::{DecodedEmbeddings, EncodedEmbedRequest, Frame, FrameOutcome, Framing, Provider},
+    provider::{
+        DecodedEmbeddings, EncodedEmbedRequest, Frame, FrameOutcome, Framing, Provider,
+        kit::embed::{is_too_large, most_texts},
+    },
 };
 use bytes::Bytes;
 use http::{Method, Request};
@@ -13,6 +16,11 @@ use unifiedai_transport::RequestBody;
 /// Turns texts into vectors, in batches of the provider's size.
 pub struct Embed {
     batch: Box<EncodedEmbedRequest>,
+    /// The most texts of a request: so that the answer is not too large, and less once the server has refused a request for its
+    /// size.
+    most: usize,
+    /// The limit of a body.
+    body_limit: usize,
     response: EmbedResponse,
     /// The tokens of the last attempt, if it succeeded.
     billed: Option<Usage>,
@@ -32,19 +40,43 @@ impl Exchange<Embed> {
         start: CallStart,
     ) -> Result<Self, Error> {
         request.validate()?;
+        let body_limit = options.sizes.body;
         let mut batch = Box::new(provider.encode_embed(&request, 0)?);
+        let most = most_texts(&request, batch.is_base64, None, body_limit);
+        if batch.texts > most {
+            *batch = encode(&*provider, &request, 0, most)?;
+        }
         let response = EmbedResponse {
             warnings: std::mem::take(&mut batch.encoded.warnings),
             ..EmbedResponse::default()
         };
         let embed = Embed {
             batch,
+            most,
+            body_limit,
             response,
             billed: None,
             raw: None,
         };
         Ok(Exchange::new_with(provider, request, embed, options, start))
     }
+}
+
+/// The request for the vectors of at most `most` texts from `first` on.
+fn encode(
+    provider: &dyn Provider,
+    request: &EmbedRequest,
+    first: usize,
+    most: usize,
+) -> Result<EncodedEmbedRequest, Error> {
+    let encoded = provider.encode_embed(request, first)?;
+    if encoded.texts <= most {
+        return Ok(encoded);
+    }
+    let rest = request.input.get(first..).unwrap_or_default();
+    let mut part = request.without_input();
+    part.input = rest.get(..most).unwrap_or(rest).to_vec();
+    provider.encode_embed(&part, 0)
 }
 
 impl Operation for Embed {
@@ -109,8 +141,40 @@ impl Operation for Embed {
                 format!("the response has {came} vectors for {wanted} texts"),
             ));
         }
+        if let Some(vector) = embedded.embeddings.first() {
+            let most = most_texts(
+                &target.request,
+                self.batch.is_base64,
+                Some(vector.len()),
+                self.body_limit,
+            );
+            self.most = self.most.min(most);
+        }
         self.add(embedded);
         Ok(())
+    }
+
+    fn shrink(
+        &mut self,
+        target: &AttemptTarget<Arc<EmbedRequest>>,
+        error: &Error,
+    ) -> Result<bool, Error> {
+        if self.batch.texts < 2 || !is_too_large(error) {
+            return Ok(false);
+        }
+        self.most = self.batch.texts / 2;
+        let done = self.response.embeddings.len();
+        *self.batch = encode(&*target.provider, &target.request, done, self.most)?;
+        Ok(true)
+    }
+
+    fn explain(&self, target: &AttemptTarget<Arc<EmbedRequest>>, error: Error) -> Error {
+        let is_one_of_many = self.batch.texts == 1 && target.request.input.len() > 1;
+        if !is_one_of_many || !is_too_large(&error) {
+            return error;
+        }
+        let place = self.response.embeddings.len();
+        error.with_message_prefix(&format!("`input[{place}]`: "))
     }
 
     fn keep_body(&mut self, body: Bytes) {
@@ -122,7 +186,7 @@ impl Operation for Embed {
         if done >= target.request.input.len() {
             return Ok(false);
         }
-        *self.batch = target.provider.encode_embed(&target.request, done)?;
+        *self.batch = encode(&*target.provider, &target.request, done, self.most)?;
         Ok(true)
     }
 

@@ -91,6 +91,21 @@ pub(crate) mod sealed {
         fn can_send_again(&self) -> bool {
             true
         }
+        /// Makes the next request smaller, if the server refused this one for its size; `false` if it cannot be smaller.
+        ///
+        /// # Errors
+        /// If the smaller request cannot be encoded.
+        fn shrink(
+            &mut self,
+            _target: &AttemptTarget<Self::Request>,
+            _error: &Error,
+        ) -> Result<bool, Error> {
+            Ok(false)
+        }
+        /// The error with what the operation knows of it.
+        fn explain(&self, _target: &AttemptTarget<Self::Request>, error: Error) -> Error {
+            error
+        }
         /// True if the operation allows that the request is sent again after this error.
         fn may_repeat(&self, _error: &Error) -> bool {
             true

@@ -154,6 +154,7 @@ pub const HUGGINGFACE: ChatProfile = ChatProfile {
 pub const LITELLM: ChatProfile = ChatProfile {
     batches: None,
     name: "litellm",
+    base64_vectors: false,
     results_wanted: false,
     free_names: true,
     schemas: Dialects::ANY,
@@ -213,6 +214,7 @@ pub const AZURE_V1: ChatProfile = ChatProfile {
 pub const AZURE_FOUNDRY: ChatProfile = ChatProfile {
     batches: None,
     name: "azure-foundry",
+    base64_vectors: false,
     results_wanted: false,
     schemas: Dialects::ANY,
     base_url: "https://{resource}.services.ai.azure.com/models",

@@ -303,6 +303,7 @@ pub const CEREBRAS: ChatProfile = ChatProfile {
 
 /// OpenAI. Reasoning is not part of this API; it stays with the provider.
 pub const OPENAI: ChatProfile = ChatProfile {
+    base64_vectors: true,
     batches: Some(&BatchProfile::OPENAI),
     name: "openai",
     results_wanted: true,
