@@ -17,6 +17,8 @@ pub(crate) mod usage;
 mod validate;
 
 pub use crate::event::{ResponseStart, ToolFragment};
+pub use crate::json::{PartialJson, PartialJsonError};
+pub use crate::transport::partial::{PartialStream, PartialValue};
 pub use compacted::CompactedConversation;
 pub use continuation::{Continuation, Cursor};
 pub(crate) use hosted::SettingValue;

@@ -8,10 +8,12 @@
 
 #[cfg(test)]
 mod against_serde;
+mod partial;
 mod reader;
 mod reading;
 mod writer;
 
+pub use partial::{PartialJson, PartialJsonError};
 pub(crate) use reader::{Budget, JsonError, Name, Reader, plain};
 pub(crate) use writer::{ListWriter, ObjectWriter};
 

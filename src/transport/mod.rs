@@ -2,6 +2,7 @@
 
 pub(crate) mod blocking;
 pub(crate) mod nonblocking;
+pub(crate) mod partial;
 mod supply;
 #[cfg(feature = "testing")]
 pub mod testing;
