@@ -22,7 +22,7 @@ pub use call::{
 pub(crate) use call::{UploadStage, was_not_processed};
 pub use file::{NewFile, StoredFile};
 pub use item::{BatchItem, ItemOutcome, decode_chat, decode_embeddings};
-pub use run::{BatchRun, RunOptions, RunProgress, RunState, RunStep};
+pub use run::{BatchRun, RequestIter, RequestSource, RunOptions, RunProgress, RunState, RunStep};
 
 /// A batch, as its provider describes it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]

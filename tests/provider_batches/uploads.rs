@@ -8,12 +8,15 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    task::Poll,
     time::{Duration, SystemTime},
 };
 use unifiedai::{
-    CallOptions, ErrorKind, RetryPolicy, Timeouts,
+    CallOptions, ChatRequest, ErrorKind, RetryPolicy, Timeouts,
     provider::Provider,
-    provider_batch::{BatchAnswer, BatchCall, NewFile},
+    provider_batch::{
+        BatchAnswer, BatchCall, BatchRun, NewFile, RequestIter, RequestSource, RunOptions, RunStep,
+    },
     sans_io::{CallBatchApi, CallStart, Exchange, Input, Step},
     transport::{
         AttemptDeadlines, Phase, RequestBody, RequestDelivery, Time, TransportError,
@@ -178,4 +181,84 @@ fn progress_of_an_upload_moves_the_deadline() {
     assert_eq!(error.kind(), ErrorKind::Timeout);
     let expected = "no more of the request body was sent within 5s (idle timeout): api.test:443";
     assert_eq!(error.message(), expected);
+}
+
+/// The requests of a run; one line has none.
+fn requests() -> Arc<Vec<Option<ChatRequest>>> {
+    let request =
+        |n: usize| ChatRequest::new("gpt-4.1-mini").user(format!("{n}: {}", "x".repeat(n)));
+    let line = |n: usize| (n != 7).then(|| request(n));
+    Arc::new((0..600).map(line).collect())
+}
+
+/// The first file of a run.
+fn first_file(mut run: BatchRun, requests: &[Option<ChatRequest>]) -> NewFile {
+    loop {
+        match run.poll(SystemTime::UNIX_EPOCH) {
+            RunStep::Line(line) => match requests.get(usize::try_from(line).unwrap()) {
+                Some(Some(request)) => run.push(request),
+                Some(None) => run.skip_line(),
+                None => run.end_of_input(),
+            },
+            RunStep::Save => run.saved(),
+            RunStep::Call(BatchCall::UploadFile(file)) => return file,
+            step => panic!("{step:?}"),
+        }
+    }
+}
+
+fn run(options: RunOptions) -> BatchRun {
+    BatchRun::new(like_openai("openai"), "run1", options).unwrap()
+}
+
+fn source(requests: Arc<Vec<Option<ChatRequest>>>) -> impl RequestSource {
+    move |line: u64| {
+        let first = usize::try_from(line).unwrap();
+        let rest = requests[first..].to_vec();
+        Ok(Box::new(rest.into_iter().map(Ok)) as RequestIter)
+    }
+}
+
+#[test]
+fn a_run_with_a_source_sends_the_same_files_without_keeping_them() {
+    let requests = requests();
+    for options in [
+        RunOptions::default(),
+        RunOptions::default().max_part_requests(100),
+    ] {
+        let kept = first_file(run(options), &requests).content;
+        let streamed = first_file(
+            run(options).with_source(source(requests.clone())),
+            &requests,
+        );
+        let streamed = streamed.content;
+        assert!(streamed.is_streamed() && !kept.is_streamed());
+        assert_eq!(streamed.len(), kept.len());
+        // It can be sent again, and is never in memory as a whole.
+        for _ in 0..2 {
+            let mut pieces = streamed.open().unwrap();
+            let mut all = Vec::new();
+            while let Poll::Ready(Ok(Some(piece))) = pieces.poll_blocking(Duration::ZERO) {
+                assert!(piece.len() < 66 * 1024, "{}", piece.len());
+                all.extend_from_slice(&piece);
+            }
+            assert_eq!(all, kept.collect(1 << 30).unwrap());
+        }
+    }
+}
+
+#[test]
+fn an_input_that_changes_between_two_reads_is_an_error() {
+    let first = requests();
+    let mut other = first.to_vec();
+    other[3] = Some(ChatRequest::new("gpt-4.1-mini").user("another"));
+    let shorter = first[..500].to_vec();
+    for changed in [other, shorter] {
+        let streamed = run(RunOptions::default()).with_source(source(Arc::new(changed)));
+        let error = first_file(streamed, &first)
+            .content
+            .collect(1 << 30)
+            .unwrap_err();
+        assert!(error.to_string().contains("the announced"), "{error}");
+    }
 }

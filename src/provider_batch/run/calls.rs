@@ -90,7 +90,7 @@ impl BatchRun {
         }
         if self.limits.submission == Submission::File && !has_file {
             let name = [&self.tag(index), ".jsonl"].concat();
-            let content = self.take_lines(index)?;
+            let content = self.take_file(index)?;
             let file = NewFile::new(name, "application/jsonl", content).purpose(BATCH_PURPOSE);
             return Some((Purpose::Upload(index), BatchCall::UploadFile(file)));
         }

@@ -4,12 +4,14 @@ use super::{
     super::ItemOutcome,
     BatchRun, Live, line_id,
     lines::{Carried, Gathered, check_size},
+    source::PartFile,
     state::{Part, PartStep},
 };
 use crate::{
     ChatRequest, Error,
     provider::{BatchApi, BatchLimits, Submission},
 };
+use unifiedai_transport::RequestBody;
 
 impl BatchRun {
     /// Provides the request of the line that [`RunStep::Line`](super::RunStep::Line) requested.
@@ -149,7 +151,8 @@ impl BatchRun {
         if gathered.is_empty() {
             part.model = carried.model;
         }
-        gathered.add(&carried.bytes);
+        let is_kept = self.source.is_none() || limits.submission != Submission::File;
+        gathered.add(&carried.bytes, is_kept);
         let line = carried.line;
         self.advance(line, is_new);
     }
@@ -195,6 +198,25 @@ impl BatchRun {
                 part.step = PartStep::Fetched;
             }
         }
+    }
+
+    /// The file of a part, if its lines are all gathered.
+    pub(super) fn take_file(&mut self, index: usize) -> Option<RequestBody> {
+        let Some(source) = self.source.clone() else {
+            return self.take_lines(index).map(RequestBody::from);
+        };
+        let gathered = self.gathered.as_ref();
+        let size = gathered
+            .filter(|gathered| gathered.part == index && gathered.is_ready)?
+            .size();
+        self.gathered = None;
+        let file = PartFile {
+            provider: self.provider.clone(),
+            run_id: self.state.run_id.clone(),
+            source,
+            part: self.part(index)?.clone(),
+        };
+        Some(file.into_body(size))
     }
 
     /// Takes the lines of a part out of memory, if they are all gathered.

@@ -9,6 +9,8 @@ use bytes::Bytes;
 pub(super) struct Gathered {
     pub(super) part: usize,
     lines: Vec<u8>,
+    /// The size of all lines, whether they are kept or not.
+    size: u64,
     count: u64,
     /// The next line to request.
     pub(super) next: u64,
@@ -42,17 +44,20 @@ impl Gathered {
         if self.count == 0 {
             return true;
         }
-        let size = (self.lines.len() as u64)
-            .saturating_add(bytes as u64)
-            .saturating_add(1);
+        let size = self.size.saturating_add(bytes as u64).saturating_add(1);
         self.count < limits.max_requests
             && size <= limits.max_bytes
             && (!limits.one_model || part.model == model)
     }
 
-    pub(super) fn add(&mut self, bytes: &[u8]) {
-        self.lines.extend_from_slice(bytes);
-        self.lines.push(b'\n');
+    /// `is_kept` is false if the line is read again when it is sent.
+    pub(super) fn add(&mut self, bytes: &[u8], is_kept: bool) {
+        if is_kept {
+            self.lines.extend_from_slice(bytes);
+            self.lines.push(b'\n');
+        }
+        let size = (bytes.len() as u64).saturating_add(1);
+        self.size = self.size.saturating_add(size);
         self.count = self.count.saturating_add(1);
     }
 
@@ -62,6 +67,10 @@ impl Gathered {
 
     pub(super) fn is_full(&self, limits: &BatchLimits) -> bool {
         self.count >= limits.max_requests
+    }
+
+    pub(super) fn size(&self) -> u64 {
+        self.size
     }
 
     pub(super) fn take(&mut self) -> Bytes {

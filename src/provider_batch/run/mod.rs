@@ -5,6 +5,7 @@ mod gather;
 mod lines;
 mod results;
 mod search;
+mod source;
 mod state;
 
 use super::{BatchCall, ItemOutcome};
@@ -23,6 +24,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+pub use source::{RequestIter, RequestSource};
 pub use state::RunState;
 
 /// Options of a run.
@@ -154,6 +156,7 @@ pub struct BatchRun {
     provider: Arc<dyn Provider>,
     options: RunOptions,
     limits: BatchLimits,
+    source: Option<Arc<dyn RequestSource>>,
     state: RunState,
     /// Whether the state must be saved before the next call.
     must_save: bool,
@@ -266,6 +269,7 @@ impl BatchRun {
             provider,
             options,
             limits,
+            source: None,
             state,
             must_save: false,
             outcomes: VecDeque::new(),
@@ -275,6 +279,18 @@ impl BatchRun {
             live,
             now: 0,
         })
+    }
+
+    /// Lets files of requests be sent without keeping them in memory: the run keeps the sizes of the lines, and reads the lines
+    /// again from `source` while it sends them. Each line is still requested by [`RunStep::Line`] first. Set
+    /// [`RunOptions::max_part_bytes`] to [`u64::MAX`] then, so that a batch is as large as the provider allows.
+    ///
+    /// Providers that take requests without a file (Anthropic, xAI, OpenRouter, Mistral's inline batches) are sent lines from
+    /// memory all the same.
+    #[must_use]
+    pub fn with_source(mut self, source: impl RequestSource + 'static) -> Self {
+        self.source = Some(Arc::new(source));
+        self
     }
 
     /// The state to save at [`RunStep::Save`].
