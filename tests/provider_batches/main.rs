@@ -18,6 +18,13 @@ mod fireworks;
 mod fixtures;
 #[cfg(feature = "ureq")]
 mod loopback;
+#[cfg(all(
+    target_os = "linux",
+    feature = "ureq",
+    feature = "hyper",
+    feature = "smol"
+))]
+mod memory;
 mod recordings;
 mod requests;
 mod rules;

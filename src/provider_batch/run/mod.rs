@@ -326,6 +326,14 @@ impl BatchRun {
         }
     }
 
+    /// The next outcome and its line, also while a call is in progress: after each [`on_item`](Self::on_item), so that the outcomes
+    /// of a large batch are not in memory together. [`poll`](Self::poll) returns the others as [`RunStep::Outcome`].
+    pub fn take_outcome(&mut self) -> Option<(u64, ItemOutcome)> {
+        let (line, mut outcome) = self.outcomes.pop_front()?;
+        self.name_model(line, &mut outcome);
+        Some((line, outcome))
+    }
+
     /// The next step for the caller. `wall` is the current time. If a call is still without a result, its result counts as
     /// lost.
     pub fn poll(&mut self, wall: SystemTime) -> RunStep {
@@ -334,8 +342,7 @@ impl BatchRun {
         if let Some(purpose) = self.waiting.take() {
             self.on_lost_answer(purpose);
         }
-        if let Some((line, mut outcome)) = self.outcomes.pop_front() {
-            self.name_model(line, &mut outcome);
+        if let Some((line, outcome)) = self.take_outcome() {
             return RunStep::Outcome(line, outcome);
         }
         if self.must_save {

@@ -33,7 +33,8 @@ pub struct TestSource {
 }
 
 struct Reading {
-    steps: std::vec::IntoIter<SourceStep>,
+    steps: Arc<[SourceStep]>,
+    next: usize,
     paused: bool,
     at: u64,
     given: Arc<AtomicU64>,
@@ -80,7 +81,8 @@ impl TestSource {
 impl BodySource for TestSource {
     fn open(&self) -> io::Result<Box<dyn PollPieces>> {
         Ok(Box::new(Reading {
-            steps: self.steps.to_vec().into_iter(),
+            steps: Arc::clone(&self.steps),
+            next: 0,
             paused: false,
             at: 0,
             given: Arc::clone(&self.given),
@@ -91,7 +93,7 @@ impl BodySource for TestSource {
 impl PollPieces for Reading {
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Bytes>>> {
         loop {
-            match self.steps.as_slice().first().copied() {
+            match self.steps.get(self.next).copied() {
                 None => return Poll::Ready(Ok(None)),
                 Some(SourceStep::Stall) => return Poll::Pending,
                 Some(SourceStep::Fail(problem)) => {
@@ -108,10 +110,10 @@ impl PollPieces for Reading {
                 }
                 Some(SourceStep::Pause(_)) => {
                     self.paused = false;
-                    self.steps.next();
+                    self.next += 1;
                 }
                 Some(SourceStep::Piece(size)) => {
-                    self.steps.next();
+                    self.next += 1;
                     let end = self.at + size as u64;
                     let piece: Vec<u8> = (self.at..end).map(byte_at).collect();
                     self.at = end;
