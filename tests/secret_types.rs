@@ -43,7 +43,7 @@ const HEADER: &str = "h34dc4n4rybird-1414213562";
 const PLAIN: &str = "
 provider_batch::BatchCounts provider_batch::BatchState provider_batch::RunOptions provider_batch::RunProgress
 provider::BatchDialect provider::BatchLimits provider::BatchProfile provider::BatchStorage provider::Submission
-tokens::Fit cache::CacheExpiry provider::TokenCounter provider_batch::BatchCounts provider_batch::BatchState provider_batch::RunOptions provider_batch::RunProgress
+tokens::Fit cache::CacheExpiry cache::CacheLife cache::CachePlan cache::CacheRules cache::CacheTier cache::CacheMissCause provider::TokenCounter provider_batch::BatchCounts provider_batch::BatchState provider_batch::RunOptions provider_batch::RunProgress
 provider::BatchDialect provider::BatchLimits provider::BatchProfile provider::Submission
 observe::MetricsObserver observe::TracingObserver
 provider::ResponseLimits provider::BaseUrl batch::BatchOptions policy::CircuitBreakerConfig observe::CallEvent observe::CallInfo CallOptions observe::CallSummary sans_io::Chat
@@ -70,6 +70,7 @@ provider_batch::BatchCall provider_batch::BatchInput provider_batch::NewBatch pr
 provider_batch::BatchRun sans_io::CallBatchApi provider::EncodedCall provider::ApiRequest sans_io::ApiCall cache::NewCachedContent
 provider_batch::BatchCall provider_batch::BatchInput provider_batch::NewBatch provider_batch::NewFile provider_batch::ResultsStep provider_batch::UploadStep
 provider_batch::BatchRun sans_io::CallBatchApi provider::EncodedCall provider::ApiRequest sans_io::ApiCall
+provider_batch::BatchRun sans_io::CallBatchApi provider::EncodedCall provider::ApiRequest sans_io::ApiCall cache::CacheMiss cache::NewCachedContent
 ContentPart provider::EncodedEmbedRequest EmbedRequest Json JsonSchema Media Message chat::ProviderBlock chat::ProviderData
 chat::UserLocation chat::CompactionSettings ResponseFormat ToolCall ToolChoice chat::ToolFragment ToolResult provider::bedrock::ConverseOptions
 provider::bedrock::Guardrail compat::ConverseBlock compat::ConverseMessage compat::ConverseRequest
@@ -79,7 +80,7 @@ compat::ToolResultBlock compat::ToolResultContent compat::ToolUse schema::Adapte
 /// Types with response content. `secrets.rs` tests that errors and logs of attempts do not repeat an echoed key.
 const ANSWERED: &str = "
 provider_batch::BatchAnswer provider_batch::BatchItem provider_batch::ItemOutcome provider_batch::ProviderBatch
-provider::ApiAnswer provider::ApiResponse
+provider::ApiAnswer provider::ApiResponse cache::CacheVerdict
 provider_batch::ResultSource provider_batch::RetrieveStep provider_batch::RunState provider_batch::RunStep provider_batch::StoredFile provider::DecodedCall
 provider::ApiAnswer provider::ApiResponse cache::CachedContent cache::CachedContentPage chat::CompactedConversation tokens::TokenCount provider_batch::ResultSource provider_batch::RunState provider_batch::RunStep provider_batch::StoredFile provider::DecodedCall
 transport::testing::Cassette transport::testing::MockBody

@@ -65,6 +65,14 @@ fn figures(response: &UnifiedChatResponse) -> String {
         if let (Some(prompt), Some(completion)) = (usage.prompt_tokens, usage.completion_tokens) {
             parts.push(format!("{prompt} + {completion} tokens"));
         }
+        for (what, tokens) in [
+            ("read from the cache", usage.cached_tokens),
+            ("written to the cache", usage.cache_write_tokens),
+        ] {
+            if let Some(tokens) = tokens.filter(|tokens| *tokens > 0) {
+                parts.push(format!("{tokens} {what}"));
+            }
+        }
         if let Some(rate) = metrics.tokens_per_second(usage) {
             parts.push(format!("{rate:.0} tokens/s"));
         }

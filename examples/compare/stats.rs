@@ -30,7 +30,15 @@ pub(crate) fn name(comparison: &Comparison, one: &ComparisonEntry) -> String {
 /// A row for each model, with how far it is from the best. Columns are as wide as what is in them.
 pub(crate) fn table(comparison: &Comparison, by: ComparisonMetric) {
     let title = |one: &ComparisonEntry| format!("{}.{}", one.provider, one.model);
-    let heads = ["model", "first token ms", "all ms", "tokens/s", "tokens"].map(str::to_owned);
+    let heads = [
+        "model",
+        "first token ms",
+        "all ms",
+        "tokens/s",
+        "tokens",
+        "cached",
+    ]
+    .map(str::to_owned);
     let differences = ComparisonMetric::ALL.map(|criterion| comparison.differences(criterion));
     let row = |(place, one): (usize, &ComparisonEntry)| {
         let cell = |at: usize, criterion| {
@@ -43,16 +51,17 @@ pub(crate) fn table(comparison: &Comparison, by: ComparisonMetric) {
             cell(1, ComparisonMetric::Duration),
             cell(2, ComparisonMetric::TokensPerSecond),
             cell(3, ComparisonMetric::Tokens),
+            cell(4, ComparisonMetric::CachedTokens),
         ]
     };
-    let rows: Vec<[String; 5]> = comparison.results.iter().enumerate().map(row).collect();
+    let rows: Vec<[String; 6]> = comparison.results.iter().enumerate().map(row).collect();
     let all = || std::iter::once(&heads).chain(&rows);
     let cell_width = |at| all().filter_map(|row| row.get(at)).map(String::len).max();
-    let widths = [0, 1, 2, 3, 4].map(|at| cell_width(at).unwrap_or(0));
-    let line = |row: &[String; 5]| {
-        let [model, first, duration, rate, tokens] = row;
-        let [a, b, c, d, e] = widths;
-        println!("{model:a$}  {first:>b$}  {duration:>c$}  {rate:>d$}  {tokens:>e$}");
+    let widths = [0, 1, 2, 3, 4, 5].map(|at| cell_width(at).unwrap_or(0));
+    let line = |row: &[String; 6]| {
+        let [model, first, duration, rate, tokens, cached] = row;
+        let [a, b, c, d, e, g] = widths;
+        println!("{model:a$}  {first:>b$}  {duration:>c$}  {rate:>d$}  {tokens:>e$}  {cached:>g$}");
     };
     println!();
     line(&heads);

@@ -2,6 +2,7 @@ use super::validate;
 use crate::{
     ContentPart, Error, ErrorKind, Json, Message, ReasoningEffort, ResponseFormat, Role, Tool,
     ToolChoice, ToolResult,
+    cache::{CacheMarks, CachePlan},
     chat::{CompactionSettings, ReasoningFormat, ServiceTier, Verbosity},
 };
 use serde::Serialize;
@@ -42,6 +43,8 @@ macro_rules! parameters {
             pub response_format: Option<ResponseFormat>,
             /// A text that the response is expected to repeat in large part (predicted output).
             pub prediction: Option<String>,
+            /// What the provider caches; it changes nothing that the model reads.
+            pub cache_plan: Option<CachePlan>,
             $($(#[$meta])* pub $field: Option<$ty>,)+
             /// Additional fields of the JSON body, merged last, in this order.
             pub extra: Vec<(String, Json)>,
@@ -76,6 +79,7 @@ macro_rules! parameters {
                     stop: Vec::new(),
                     response_format: None,
                     prediction: None,
+                    cache_plan: None,
                     $($field: None,)+
                     extra: Vec::new(),
                     stream: false,
@@ -128,6 +132,9 @@ macro_rules! parameters {
                     .field("stop", &self.stop)
                     .field("response_format", &self.response_format)
                     .field("prediction", &self.prediction);
+                if let Some(plan) = &self.cache_plan {
+                    shown.field("cache_plan", plan);
+                }
                 $(if let Some(value) = &self.$field {
                     shown.field(stringify!($field), value);
                 })+
@@ -261,6 +268,21 @@ parameters! {
 }
 
 impl ChatRequest {
+    /// Sets what the provider caches.
+    #[must_use]
+    pub fn cache_plan(mut self, plan: CachePlan) -> Self {
+        self.cache_plan = Some(plan);
+        self
+    }
+
+    /// The body with the marks of the cache plan.
+    pub(crate) fn mark_cached(&self, marks: CacheMarks, body: Vec<u8>) -> Result<Vec<u8>, Error> {
+        match &self.cache_plan {
+            Some(plan) => plan.apply(marks, body),
+            None => Ok(body),
+        }
+    }
+
     /// Adds a message.
     #[must_use]
     pub fn message(mut self, message: Message) -> Self {

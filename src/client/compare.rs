@@ -40,15 +40,18 @@ pub enum ComparisonMetric {
     TokensPerSecond,
     /// Output tokens; lower is better.
     Tokens,
+    /// Input tokens that were read from a cache; higher is better.
+    CachedTokens,
 }
 
 impl ComparisonMetric {
     /// All metrics.
-    pub const ALL: [ComparisonMetric; 4] = [
+    pub const ALL: [ComparisonMetric; 5] = [
         ComparisonMetric::FirstToken,
         ComparisonMetric::Duration,
         ComparisonMetric::TokensPerSecond,
         ComparisonMetric::Tokens,
+        ComparisonMetric::CachedTokens,
     ];
 
     /// The name in JSON.
@@ -59,6 +62,7 @@ impl ComparisonMetric {
             ComparisonMetric::Duration => "duration_ms",
             ComparisonMetric::TokensPerSecond => "tokens_per_second",
             ComparisonMetric::Tokens => "completion_tokens",
+            ComparisonMetric::CachedTokens => "cached_tokens",
         }
     }
 
@@ -75,13 +79,18 @@ impl ComparisonMetric {
                 reason = "token counts are far below 2^52"
             )]
             ComparisonMetric::Tokens => usage?.completion_tokens.map(|tokens| tokens as f64),
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "token counts are far below 2^52"
+            )]
+            ComparisonMetric::CachedTokens => usage?.cached_tokens.map(|tokens| tokens as f64),
         }
     }
 
     /// Maps the value so that smaller is better.
     fn cost(self, value: f64) -> f64 {
         match self {
-            ComparisonMetric::TokensPerSecond => -value,
+            ComparisonMetric::TokensPerSecond | ComparisonMetric::CachedTokens => -value,
             _ => value,
         }
     }

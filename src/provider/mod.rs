@@ -17,7 +17,7 @@ pub mod openai_responses;
 
 use crate::{
     ChatRequest, EmbedRequest, Error, ErrorKind, Model, UnifiedChatResponse,
-    cache::CachedContentApi,
+    cache::{CacheRules, CachedContentApi},
     chat::{CompactedConversation, Continuation, ProviderMetadata, Warning},
     tokens::TokenCount,
 };
@@ -220,6 +220,11 @@ pub trait Provider: fmt::Debug + Send + Sync {
     fn compact(&self, request: &ChatRequest) -> Result<ApiRequest<CompactedConversation>, Error> {
         let _ = request;
         Err(unsupported(self.name(), "compact a conversation"))
+    }
+
+    /// How it caches the beginning of a prompt, for [`explain_cache`](crate::cache::explain_cache).
+    fn cache_rules(&self) -> CacheRules {
+        CacheRules::CHAT
     }
 
     /// Its cached contents; `None` if it has none. Caches that are only marked in a request are not meant.

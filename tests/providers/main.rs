@@ -4,6 +4,8 @@
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::panic,
+    clippy::arithmetic_side_effects,
+    clippy::disallowed_methods,
     reason = "a test that goes wrong is to stop"
 )]
 
@@ -17,6 +19,7 @@ mod history;
 mod hosted_tools;
 mod insecure_http;
 mod params;
+mod prompt_caches;
 mod small_call_recordings;
 mod small_calls;
 #[path = "../support/mod.rs"]

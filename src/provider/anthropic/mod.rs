@@ -27,6 +27,7 @@ use super::{
 };
 use crate::{
     ChatRequest, ContentPart, Error, ErrorKind, Json, Model, UnifiedChatResponse,
+    cache::{CacheMarks, CacheRules},
     codec::percent::encode_segment,
     schema::{self, Dialects},
     tokens::TokenCount,
@@ -328,6 +329,7 @@ impl Provider for Anthropic {
         let (request, altered) = schema::fit(request, self.name(), Dialects::ANTHROPIC)?;
         let request = &*request;
         let (body, mut warnings) = encode::body(self, request)?;
+        let body = request.mark_cached(CacheMarks::CacheControl, body)?;
         warnings.extend(altered);
         let uri = self.core.url(&self.chat_path(request)?)?;
         let framing = match request.stream {
@@ -381,6 +383,10 @@ impl Provider for Anthropic {
 
     fn decode_model(&self, body: &Bytes) -> Result<Model, Error> {
         models::decode_one(self.name(), body)
+    }
+
+    fn cache_rules(&self) -> CacheRules {
+        CacheRules::ANTHROPIC
     }
 
     fn count_tokens(&self, request: &ChatRequest) -> Result<ApiRequest<TokenCount>, Error> {

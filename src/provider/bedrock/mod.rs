@@ -31,6 +31,7 @@ use super::{
 use crate::{
     ChatRequest, EmbedRequest, Error, ErrorKind, Json, Model,
     auth::sigv4::{AwsCredentialSource, Signer},
+    cache::{CacheMarks, CacheRules},
     chat::Warning,
     codec::percent::encode_segment,
     json::ObjectWriter,
@@ -310,6 +311,7 @@ impl Provider for Bedrock {
         let (request, altered) = schema::fit(request, self.name(), Dialects::BEDROCK)?;
         let request = &*request;
         let (body, mut warnings) = encode::body(request)?;
+        let body = request.mark_cached(CacheMarks::CachePoint, body)?;
         warnings.extend(altered);
         let uri = self.core.url(&["/model/", &model, operation].concat())?;
         Ok(self.core.post_chat(uri, body, framing, warnings))
@@ -339,6 +341,10 @@ impl Provider for Bedrock {
         let post = self.core.post(uri, input.finish(), Framing::SingleBody);
         let api = ApiRequest::new(post, |_, body| models::decode_token_count(body));
         Ok(api.repeatable().with_warnings(warnings))
+    }
+
+    fn cache_rules(&self) -> CacheRules {
+        CacheRules::CONVERSE
     }
 
     fn chat_decoder(&self, _request: &ChatRequest) -> Box<dyn ChatDecoder> {

@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     ChatRequest, EmbedRequest, Error, Model,
-    cache::CachedContentApi,
+    cache::{CacheRules, CachedContentApi},
     codec::percent::encode_segment,
     schema::{self, Dialects},
     tokens::TokenCount,
@@ -274,6 +274,10 @@ impl Provider for Gemini {
 
     fn decode_model(&self, body: &Bytes) -> Result<Model, Error> {
         models::decode_one(self.name(), body)
+    }
+
+    fn cache_rules(&self) -> CacheRules {
+        CacheRules::GEMINI
     }
 
     fn count_tokens(&self, request: &ChatRequest) -> Result<ApiRequest<TokenCount>, Error> {

@@ -29,6 +29,7 @@ use super::{
 };
 use crate::{
     ChatRequest, EmbedRequest, Error, ErrorKind, Model,
+    cache::CacheMarks,
     chat::Param,
     embed::EmbedEncoding,
     error::ErrorBody,
@@ -218,7 +219,10 @@ impl Provider for OpenAiChat {
         let request = &*call_ids::fit(request, links)?;
         let (request, altered) = schema::fit(request, self.name(), self.profile.schemas)?;
         let request = &*request;
-        let (body, mut warnings) = encode::body(&self.profile, self.name(), request)?;
+        let (mut body, mut warnings) = encode::body(&self.profile, self.name(), request)?;
+        if self.profile.supports_any_value(Param::PromptCacheKey) {
+            body = request.mark_cached(CacheMarks::Key, body)?;
+        }
         warnings.extend(altered);
         let framing = match request.stream {
             true => Framing::Sse,

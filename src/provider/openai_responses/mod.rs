@@ -29,6 +29,7 @@ use super::{
 };
 use crate::{
     ChatRequest, Error, Model,
+    cache::{CacheMarks, CacheRules},
     chat::{CompactedConversation, Continuation},
     provider::{AuthStyle, BatchProfile, HostedToolMapping, IdFormat, TokenCounter},
     schema::{self, Dialects},
@@ -195,6 +196,7 @@ impl Provider for OpenAiResponses {
         let (request, altered) = schema::fit(request, self.name(), self.profile.schemas)?;
         let request = &*request;
         let (body, mut warnings) = encode::body(&self.profile, self.name(), request)?;
+        let body = request.mark_cached(CacheMarks::Key, body)?;
         warnings.extend(altered);
         let framing = match request.stream {
             true => Framing::Sse,
@@ -238,6 +240,10 @@ impl Provider for OpenAiResponses {
 
     fn decode_model(&self, body: &Bytes) -> Result<Model, Error> {
         models::decode_one(self.name(), body)
+    }
+
+    fn cache_rules(&self) -> CacheRules {
+        CacheRules::RESPONSES
     }
 
     fn count_tokens(&self, request: &ChatRequest) -> Result<ApiRequest<TokenCount>, Error> {
