@@ -196,6 +196,24 @@ fn vision_sends_the_picture_twice_with_a_cache_point() {
 }
 
 #[test]
+fn caching_writes_first_and_reads_then() {
+    let Some(mut program) = program("caching") else {
+        return;
+    };
+    let output = program.output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let text = stdout(&output);
+    let number = |line: usize, at: usize| -> u64 {
+        let line = text.lines().nth(line).unwrap();
+        line.split_whitespace().nth(at).unwrap().parse().unwrap()
+    };
+    assert!(number(0, 1) > 10, "{text}");
+    let (written, read) = (number(1, 1), number(2, 7));
+    assert!(written > 10 && read >= written, "{text}");
+    assert!(text.contains("changed: lost from `system"), "{text}");
+}
+
+#[test]
 fn embeddings_are_ordered_by_likeness() {
     let Some(mut program) = program("embeddings") else {
         return;

@@ -5,9 +5,10 @@ mod support;
 
 use support::{program, stderr, stdout};
 
-const PROGRAMS: [&str; 21] = [
+const PROGRAMS: [&str; 22] = [
     "background",
     "batch",
+    "caching",
     "chat",
     "chat_loop",
     "compare",
