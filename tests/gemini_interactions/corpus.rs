@@ -198,7 +198,12 @@ fn read_back(response: &UnifiedChatResponse) -> Reading {
     for part in &choice.message.content {
         match part {
             ContentPart::Text { citations, .. } => reading.citations += citations.len(),
-            ContentPart::ProviderBlock(block) => {
+            ContentPart::ProviderBlock(_)
+            | ContentPart::HostedToolCall(_)
+            | ContentPart::HostedToolResult(_) => {
+                let Some(block) = part.raw() else {
+                    continue;
+                };
                 assert_eq!(block.provider, "gemini-interactions");
                 reading.others.push(block.block.decode().unwrap());
             }

@@ -171,7 +171,7 @@ fn seen(response: &UnifiedChatResponse) -> Vec<Value> {
     content
         .iter()
         .map(|part| match part {
-            ContentPart::ProviderBlock(block) => block.block.decode().unwrap(),
+            part if part.raw().is_some() => part.raw().unwrap().block.decode().unwrap(),
             ContentPart::ToolCall(call) => {
                 let data = call.provider_data.as_ref();
                 json!([
