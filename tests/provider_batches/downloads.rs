@@ -78,7 +78,7 @@ fn ids(count: usize) -> Vec<String> {
 fn a_download_that_breaks_goes_on_after_the_last_line_wherever_it_is_cut() {
     let whole = lines(0..4);
     for cut in 0..whole.len() {
-        let broken = (200, whole[..cut].to_owned(), true);
+        let broken = (200, whole.get(..cut).unwrap().to_owned(), true);
         let answers = [broken, (200, whole.clone(), false)];
         for piece in [1, 50, 10_000] {
             let (got, sent, result) = download(like_openai("openai"), &answers, piece);

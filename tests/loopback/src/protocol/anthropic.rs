@@ -392,7 +392,7 @@ fn ask(call: &Call<'_>, body: &Value) -> ModelRequest {
 struct Message<'a> {
     answer: &'a ModelResponse,
     /// The blocks of a turn of a prompt with pauses, and whether it pauses.
-    turn: Option<(Vec<(Value, Vec<Value>)>, bool)>,
+    turn: Option<paused::Turn>,
     search: Option<Search>,
     prompt: PromptTokens,
     model: &'a str,

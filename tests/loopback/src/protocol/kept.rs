@@ -36,13 +36,17 @@ pub(super) fn create(
     complete: Value,
     events: EventsMut,
     streamed: bool,
-) -> Result<Content, Reply> {
+) -> Result<Content, Box<Reply>> {
     let id = complete["id"].as_str().unwrap_or_default().to_owned();
     let events = events.freeze();
     let queued = with_status(&complete, "queued");
     let mut kept = lock(call);
     if kept.0.len() >= CAPACITY {
-        return Err(Responses.error(429, None, Some("Too many responses are kept.")));
+        return Err(Box::new(Responses.error(
+            429,
+            None,
+            Some("Too many responses are kept."),
+        )));
     }
     // A response of an `expired` model is removed before anything can read it.
     if !call.model.starts_with("expired") {
@@ -63,14 +67,14 @@ pub(super) fn create(
 }
 
 /// The response to a request for `/responses/{id}` or `/responses/{id}/cancel`.
-pub(super) fn operate(call: &Call<'_>, rest: &str) -> Result<Content, Reply> {
+pub(super) fn operate(call: &Call<'_>, rest: &str) -> Result<Content, Box<Reply>> {
     let (id, is_cancel) = match rest.strip_suffix("/cancel") {
         Some(id) => (id, true),
         None => (rest, false),
     };
     let not_found = || {
         let message = format!("Response with id '{id}' not found.");
-        Responses.error(404, None, Some(&message))
+        Box::new(Responses.error(404, None, Some(&message)))
     };
     let mut kept = lock(call);
     let response = kept.0.get_mut(id).ok_or_else(not_found)?;
@@ -114,7 +118,7 @@ pub(super) fn operate(call: &Call<'_>, rest: &str) -> Result<Content, Reply> {
             kept.0.remove(id);
             whole(json!({"id": id, "object": "response", "deleted": true}))
         }
-        _ => Err(Responses.error(405, None, None)),
+        _ => Err(Box::new(Responses.error(405, None, None))),
     }
 }
 
@@ -142,8 +146,8 @@ impl Response {
     }
 }
 
-fn refused(message: &str) -> Reply {
-    Responses.error(400, None, Some(message))
+fn refused(message: &str) -> Box<Reply> {
+    Box::new(Responses.error(400, None, Some(message)))
 }
 
 /// The object of a response that is not complete.

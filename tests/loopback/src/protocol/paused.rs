@@ -5,6 +5,9 @@ use serde_json::{Value, json};
 
 use super::{list, text_of};
 
+/// The blocks of a message with their deltas, and whether the turn pauses.
+pub(super) type Turn = (Vec<(Value, Vec<Value>)>, bool);
+
 /// How many turns a prompt asks for, besides the last one.
 fn wanted(prompt: &str) -> Option<usize> {
     let (_, rest) = prompt.split_once("pause: ")?;
@@ -14,14 +17,7 @@ fn wanted(prompt: &str) -> Option<usize> {
 
 /// The blocks of the next turn with their deltas, and whether it pauses. `None` for a prompt without pauses; an error if the turns
 /// so far were not sent back as they were.
-#[expect(
-    clippy::type_complexity,
-    reason = "the blocks of a message and their deltas"
-)]
-pub(super) fn turn(
-    prompt: &str,
-    body: &Value,
-) -> Option<Result<(Vec<(Value, Vec<Value>)>, bool), String>> {
+pub(super) fn turn(prompt: &str, body: &Value) -> Option<Result<Turn, String>> {
     let wanted = wanted(prompt)?;
     let last = list(body, "messages").last()?;
     let own = match text_of(last, "role") {

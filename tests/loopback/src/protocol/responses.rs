@@ -92,7 +92,7 @@ fn operate(call: &Call<'_>) -> Reply {
     if let Some((_, rest)) = call.path.split_once("/responses/") {
         let content = match kept::operate(call, rest) {
             Ok(content) => content,
-            Err(refusal) => return refusal,
+            Err(refusal) => return *refusal,
         };
         let content_type = match content {
             Content::Stream(_) => EVENT_STREAM,
@@ -160,7 +160,7 @@ fn operate(call: &Call<'_>) -> Reply {
         if background {
             let complete = response.object(response.status(), output());
             kept::create(call, complete, response.events(), streaming).unwrap_or_else(|reply| {
-                refusal = Some(reply);
+                refusal = Some(*reply);
                 Content::Whole(Vec::new().into())
             })
         } else if streaming {
