@@ -306,7 +306,7 @@ $$
   order by i.seq
 $$;
 
--- Hands out slots in the order of the items, at most 1 s ahead. A slot is a delay in microseconds from now; -1 stands for an item of a run
+-- Hands out slots in the order of the items, at most 1 s ahead. A slot is a delay in microseconds from now; -1 is the value of an item of a run
 -- that is not open. Fewer slots than items are a reason to ask again after `retry_us`. `p_settle` is the number of estimated tokens of
 -- earlier calls that were not used; it is negative if they used more.
 create or replace function fleet.grant_slots(p_worker bigint, p_limiter int, p_runs int[], p_seqs bigint[], p_attempts int[], p_tokens int[], p_settle bigint)

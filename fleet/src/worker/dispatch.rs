@@ -1,4 +1,4 @@
-//! The loop of a worker: one task that owns all state and never waits for the database. What waits runs beside it and sends an event.
+//! The loop of a worker: one task that owns all state and never waits for the database. What waits runs in tasks of its own and sends an event.
 
 use super::{
     Shared, WorkOptions,
