@@ -6,8 +6,8 @@ use super::{
 };
 use crate::{ChatRequest, Error, Json, provider::Provider, provider::kit::json_object::JsonObject};
 
-/// The system messages of OpenAI's Responses API: one text, and no block.
-const INSTRUCTIONS: &str = "instructions";
+/// System messages as one text, and no block: of OpenAI's Responses API and of Gemini Interactions.
+const INSTRUCTIONS: [&str; 2] = ["instructions", "system_instruction"];
 
 /// The prompt of a request.
 #[derive(Debug)]
@@ -40,7 +40,8 @@ impl Prefix {
         let body = JsonObject::read(body).unwrap_or_default();
         let tiers = rules.order.iter().map(|(tier, path)| {
             let value = at(&body, path);
-            let is_single = |value: &Json| *path == INSTRUCTIONS || value.as_str().starts_with('{');
+            let is_single =
+                |value: &Json| INSTRUCTIONS.contains(path) || value.as_str().starts_with('{');
             let is_indexed = !value.as_ref().is_some_and(is_single);
             Tier {
                 tier: *tier,

@@ -103,6 +103,17 @@ impl CacheRules {
         true,
     );
 
+    /// Gemini Interactions.
+    pub const INTERACTIONS: CacheRules = CacheRules::new(
+        &[
+            (CacheTier::System, "system_instruction"),
+            (CacheTier::Tools, "tools"),
+            (CacheTier::Messages, "input"),
+        ],
+        &[],
+        false,
+    );
+
     /// Gemini.
     pub const GEMINI: CacheRules = CacheRules::new(
         &[

@@ -26,6 +26,7 @@ use super::{
 };
 use crate::{
     ChatRequest, Error, Model,
+    cache::CacheRules,
     schema::{self, Dialects},
 };
 use bytes::Bytes;
@@ -218,6 +219,10 @@ impl Provider for GeminiInteractions {
         };
         let uri = self.core.url(&self.path)?;
         Ok(self.core.post_chat(uri, body, framing, warnings))
+    }
+
+    fn cache_rules(&self) -> CacheRules {
+        CacheRules::INTERACTIONS
     }
 
     fn chat_decoder(&self, request: &ChatRequest) -> Box<dyn ChatDecoder> {
