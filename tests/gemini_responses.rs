@@ -10,6 +10,8 @@
     reason = "a test that goes wrong is to stop"
 )]
 
+#[path = "gemini_interactions/background.rs"]
+mod background;
 #[path = "gemini_interactions/responses.rs"]
 mod interactions;
 mod support;

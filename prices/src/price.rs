@@ -29,15 +29,30 @@ pub(crate) fn price(rates: &Rates, usage: &Usage) -> Cost {
         (None | Some(0), None) => {}
         _ => cost = cost.without("output tokens"),
     }
-    let searches = raw(usage).server_tool_use.web_search_requests;
+    let tools = usage.hosted_tools.as_deref();
+    let searches = tools
+        .and_then(|tools| tools.web_searches)
+        .unwrap_or_default();
     match rates.web_search {
-        _ if searches == 0 => cost,
-        Some(rate) => {
-            cost.add(&Cost::new(rate).times(searches));
-            cost
-        }
-        None => cost.without("web searches"),
+        _ if searches == 0 => {}
+        Some(rate) => cost.add(&Cost::new(rate).times(searches)),
+        None => cost = cost.without("web searches"),
     }
+    // No table has rates for these.
+    let others = tools.map_or([None; 3], |tools| {
+        [
+            tools.code_executions,
+            tools.file_searches,
+            tools.image_generations,
+        ]
+    });
+    let names = ["code executions", "file searches", "generated images"];
+    for (count, name) in others.into_iter().zip(names) {
+        if count.unwrap_or_default() > 0 {
+            cost = cost.without(name);
+        }
+    }
+    cost
 }
 
 /// A part of the prompt with a rate of its own.
@@ -72,24 +87,17 @@ fn parts(prompt: u64, usage: &Usage, rates: &TokenRates) -> [Part; 5] {
     ]
 }
 
-/// What only the provider's own object says. Anthropic: `cache_creation` and `server_tool_use` of `usage`.
+/// What only the provider's own object says. Anthropic: `cache_creation` of `usage`.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct RawUsage {
     cache_creation: CacheCreation,
-    server_tool_use: ServerToolUse,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct CacheCreation {
     ephemeral_1h_input_tokens: u64,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct ServerToolUse {
-    web_search_requests: u64,
 }
 
 fn raw(usage: &Usage) -> RawUsage {
@@ -143,8 +151,11 @@ mod tests {
         assert_eq!(price(&rates(), &usage).total(), usd("1.55"));
         usage.cache_write_tokens = Some(10);
         assert_eq!(price(&rates(), &usage).total(), usd("1.65"));
-        let raw = r#"{"cache_creation":{"ephemeral_1h_input_tokens":4},"server_tool_use":{"web_search_requests":3}}"#;
+        let raw = r#"{"cache_creation":{"ephemeral_1h_input_tokens":4}}"#;
         usage.raw = serde_json::from_str(raw).ok();
+        let mut tools = unifiedai::chat::HostedToolUsage::default();
+        tools.web_searches = Some(3);
+        usage.hosted_tools = Some(Box::new(tools));
         assert_eq!(price(&rates(), &usage).total(), usd("1.76"));
         usage.audio_tokens = Some(1);
         let cost = price(&rates(), &usage);

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     Error, ErrorKind, FinishReason,
-    chat::{ResponseStart, Warning},
+    chat::{Cursor, ResponseStart, Warning},
     codec::rfc3339::rfc3339,
     error::{ErrorBody, excerpt},
     provider::{
@@ -22,17 +22,27 @@ use std::time::UNIX_EPOCH;
 #[derive(Debug)]
 pub(super) struct InteractionDecoder {
     steps: Steps,
-    /// Whether the request lets the model run in the background, so that an unfinished interaction is the response.
-    is_background: bool,
+    unfinished: Unfinished,
     /// The last event was received; later events are ignored.
     is_over: bool,
 }
 
+/// What an interaction without its end means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unfinished {
+    /// The response was cut.
+    Truncated,
+    /// It is the response: the request has `background` among its extra fields.
+    Response,
+    /// The server goes on with it, and its rest can be requested: the request has the parameter `background`.
+    Resumable,
+}
+
 impl InteractionDecoder {
-    pub(super) fn new(is_background: bool) -> Self {
+    pub(super) fn new(unfinished: Unfinished) -> Self {
         InteractionDecoder {
             steps: Steps::default(),
-            is_background,
+            unfinished,
             is_over: false,
         }
     }
@@ -58,7 +68,7 @@ impl InteractionDecoder {
             }
             "interaction.created" => {
                 if let Some(interaction) = &event.interaction.value.0 {
-                    emit_start(interaction, out);
+                    self.start(interaction, out);
                     self.others(interaction, out)?;
                 }
             }
@@ -76,6 +86,9 @@ impl InteractionDecoder {
                 return Err(errors::from_event(data));
             }
             other => steps.unknown.event(other, out),
+        }
+        if let Some(id) = event.event_id.non_empty() {
+            out.cursor(Cursor::Token(id.to_owned()));
         }
         for (name, raw) in event.others.without(OF_EVENT) {
             self.steps.unknown.extra("", name, raw, out)?;
@@ -119,7 +132,11 @@ impl InteractionDecoder {
         raw: Raw<'_>,
         out: &mut ResponseBuilder,
     ) -> Result<(), Error> {
-        emit_start(interaction, out);
+        self.start(interaction, out);
+        if let Some(status) = self.running(interaction) {
+            out.in_progress(status);
+            return Ok(());
+        }
         out.choice(0)?;
         if let Some(usage) = usage(interaction.usage) {
             out.usage(usage);
@@ -133,6 +150,20 @@ impl InteractionDecoder {
         }
         self.others(interaction, out)?;
         self.end(interaction, raw, out)
+    }
+
+    fn start(&self, interaction: &Interaction<'_>, out: &mut ResponseBuilder) {
+        emit_start(interaction, out);
+        if self.unfinished == Unfinished::Resumable {
+            out.resumable(interaction.id.as_deref().unwrap_or_default());
+        }
+    }
+
+    /// The status of an interaction with which the server goes on.
+    fn running<'i>(&self, interaction: &'i Interaction<'_>) -> Option<&'i str> {
+        let status = interaction.status.non_empty()?;
+        let is_running = matches!(status, "in_progress" | "queued");
+        (is_running && self.unfinished == Unfinished::Resumable).then_some(status)
     }
 
     /// Fields of an interaction without a place in a response.
@@ -158,13 +189,14 @@ impl InteractionDecoder {
         let errors = StepErrors::new(interaction, step_errors);
         match status {
             "failed" => return Err(errors.into_failure(raw)),
-            "cancelled" => {
+            // The end of a call that cancels it is a response.
+            "cancelled" if self.unfinished != Unfinished::Resumable => {
                 return Err(Error::new(
                     ErrorKind::Cancelled,
                     "the interaction was cancelled",
                 ));
             }
-            "in_progress" | "queued" if self.is_background => {
+            "in_progress" | "queued" if self.unfinished == Unfinished::Response => {
                 self.steps.end_all(true, out)?;
                 return out.finish(0, Some(FinishReason::Other(status.to_owned())), status);
             }
@@ -236,8 +268,17 @@ impl ChatDecoder for InteractionDecoder {
                 }
             });
         }
+        if self.steps.has_content && self.running(&interaction).is_none() {
+            return Err(Error::new(
+                ErrorKind::Truncated,
+                "the stream of the interaction cannot be resumed, and its steps cannot be joined with what was received: fetch the complete interaction by its continuation",
+            )
+            .with_retryable(false));
+        }
         self.interaction(&interaction, lenient::parse(text)?, out)?;
-        out.end_marker();
+        if self.running(&interaction).is_none() {
+            out.end_marker();
+        }
         Ok(())
     }
 }

@@ -27,9 +27,11 @@ use super::{
 use crate::{
     ChatRequest, Error, Model,
     cache::CacheRules,
+    chat::Continuation,
     schema::{self, Dialects},
 };
 use bytes::Bytes;
+use decode::{InteractionDecoder, Unfinished};
 use http::{HeaderName, HeaderValue, Request, response};
 
 /// The provider name of this API's provider blocks.
@@ -229,8 +231,28 @@ impl Provider for GeminiInteractions {
         let is_set = |(name, value): &(String, crate::Json)| {
             name == "background" && value.as_str() == "true"
         };
-        let is_background = request.background == Some(true) || request.extra.iter().any(is_set);
-        Box::new(decode::InteractionDecoder::new(is_background))
+        let unfinished = match request.background {
+            Some(true) => Unfinished::Resumable,
+            _ if request.extra.iter().any(is_set) => Unfinished::Response,
+            _ => Unfinished::Truncated,
+        };
+        Box::new(InteractionDecoder::new(unfinished))
+    }
+
+    fn encode_resume(
+        &self,
+        continuation: &Continuation,
+        stream: bool,
+    ) -> Result<EncodedRequest, Error> {
+        stored::resume(self, continuation, stream)
+    }
+
+    fn encode_cancel(&self, continuation: &Continuation) -> Result<EncodedRequest, Error> {
+        stored::cancel(self, continuation)
+    }
+
+    fn encode_delete(&self, continuation: &Continuation) -> Result<Request<Bytes>, Error> {
+        stored::delete(self, continuation)
     }
 
     fn decode_error(&self, head: &response::Parts, body: &Bytes) -> Error {

@@ -1,78 +1,88 @@
-//! Requests for stored interactions: fetch, follow, cancel, delete.
+//! Requests for interactions that the server keeps: read one, read the rest of its events, end it, remove it.
+//!
+//! `GET /interactions/{id}` gives the interaction as it is. With `stream=true` it gives the events from the first one, or after
+//! the one whose id is in `last_event_id`.
 
 use super::GeminiInteractions;
 use crate::{
     Error, ErrorKind,
+    chat::{Continuation, Cursor},
     codec::percent::encode_segment,
     provider::{EncodedRequest, Framing, Provider},
 };
 use bytes::Bytes;
 use http::{Method, Request};
 
-impl GeminiInteractions {
-    /// Encodes a GET of a stored interaction. Its response is an interaction, which the decoder of a chat decodes.
-    /// With `background` in the chat's [`extra`](crate::ChatRequest::extra) an unfinished one is a response too: its
-    /// finish reason is `in_progress` or `queued`.
-    ///
-    /// # Errors
-    /// `invalid_request` if the id is empty.
-    pub fn encode_stored(&self, id: &str) -> Result<Request<Bytes>, Error> {
-        self.core.get(&self.stored_path(id, "")?)
-    }
-
-    /// Encodes a GET of the events of a stored interaction. `after` is the `event_id` of the last event that was
-    /// received: the stream continues with the next one. Without it the stream repeats all events.
-    ///
-    /// # Errors
-    /// `invalid_request` if the id is empty.
-    pub fn encode_stored_events(
-        &self,
-        id: &str,
-        after: Option<&str>,
-    ) -> Result<EncodedRequest, Error> {
-        let after = after.and_then(encode_segment);
-        let query = match after {
-            Some(event) => ["?stream=true&last_event_id=", &event].concat(),
-            None => "?stream=true".to_owned(),
-        };
-        let uri = self.core.url(&self.stored_path(id, &query)?)?;
-        let accept = Framing::Sse.media_type();
-        let request = self.core.request(Method::GET, uri, Bytes::new(), accept);
-        Ok(EncodedRequest::new(request, Framing::Sse))
-    }
-
-    /// Encodes the cancellation of an interaction that runs in the background. Its response is the interaction.
-    ///
-    /// # Errors
-    /// `invalid_request` if the id is empty.
-    pub fn encode_cancel(&self, id: &str) -> Result<Request<Bytes>, Error> {
-        let uri = self.core.url(&self.stored_path(id, "/cancel")?)?;
-        Ok(self.core.post(uri, "{}", Framing::SingleBody))
-    }
-
-    /// Encodes the deletion of a stored interaction. The body of its response has no meaning. It does not cancel an
-    /// interaction that runs.
-    ///
-    /// # Errors
-    /// `invalid_request` if the id is empty.
-    pub fn encode_delete(&self, id: &str) -> Result<Request<Bytes>, Error> {
-        let uri = self.core.url(&self.stored_path(id, "")?)?;
-        let accept = Framing::Raw.media_type();
-        Ok(self.core.request(Method::DELETE, uri, Bytes::new(), accept))
-    }
-
-    fn stored_path(&self, id: &str, more: &str) -> Result<String, Error> {
-        let Some(id) = encode_segment(id) else {
+pub(super) fn resume(
+    provider: &GeminiInteractions,
+    continuation: &Continuation,
+    stream: bool,
+) -> Result<EncodedRequest, Error> {
+    let (query, framing) = match (stream, &continuation.cursor) {
+        (false, _) => (String::new(), Framing::SingleBody),
+        (true, None) => ("?stream=true".to_owned(), Framing::Sse),
+        (true, Some(Cursor::Token(event))) => {
+            let event = encode_segment(event).unwrap_or_default();
+            let query = ["?stream=true&last_event_id=", &event].concat();
+            (query, Framing::Sse)
+        }
+        (true, Some(Cursor::Number(number))) => {
             return Err(Error::new(
                 ErrorKind::InvalidRequest,
                 format!(
-                    "the id of an interaction of `{}` is empty: with `store(false)` the server gives none",
-                    self.name()
+                    "`cursor` of the continuation is {number}: `{}` needs the id of an event",
+                    provider.name()
                 ),
             ));
-        };
-        Ok([&*self.path, "/", &id, more].concat())
-    }
+        }
+    };
+    let core = &provider.core;
+    let uri = core.url(&path(provider, continuation, &query)?)?;
+    let request = core.request(Method::GET, uri, Bytes::new(), framing.media_type());
+    Ok(EncodedRequest::new(request, framing))
+}
+
+pub(super) fn cancel(
+    provider: &GeminiInteractions,
+    continuation: &Continuation,
+) -> Result<EncodedRequest, Error> {
+    let framing = Framing::SingleBody;
+    let uri = provider
+        .core
+        .url(&path(provider, continuation, "/cancel")?)?;
+    Ok(EncodedRequest::new(
+        provider.core.post(uri, "{}", framing),
+        framing,
+    ))
+}
+
+/// The deletion does not end an interaction that runs.
+pub(super) fn delete(
+    provider: &GeminiInteractions,
+    continuation: &Continuation,
+) -> Result<Request<Bytes>, Error> {
+    let uri = provider.core.url(&path(provider, continuation, "")?)?;
+    let accept = Framing::Raw.media_type();
+    Ok(provider
+        .core
+        .request(Method::DELETE, uri, Bytes::new(), accept))
+}
+
+fn path(
+    provider: &GeminiInteractions,
+    continuation: &Continuation,
+    more: &str,
+) -> Result<String, Error> {
+    let Some(id) = encode_segment(&continuation.response_id) else {
+        return Err(Error::new(
+            ErrorKind::InvalidRequest,
+            format!(
+                "`response_id` of the continuation is empty: with `store(false)` `{}` gives none",
+                provider.name()
+            ),
+        ));
+    };
+    Ok([&*provider.path, "/", &id, more].concat())
 }
 
 #[cfg(test)]
@@ -83,32 +93,44 @@ mod tests {
     fn the_paths_name_the_interaction_and_the_last_event() {
         let provider = GeminiInteractions::new("k").unwrap();
         let base = "https://generativelanguage.googleapis.com/v1beta/interactions/v1_a%2Fb";
-        let get = provider.encode_stored("v1_a/b").unwrap();
-        assert_eq!(
-            (get.method(), get.uri().to_string()),
-            (&Method::GET, base.to_owned())
+        let position = |id: &str, cursor| Continuation {
+            cursor,
+            ..Continuation::new("gemini-interactions", "m", id)
+        };
+        let event = || Some(Cursor::Token("e=1&".to_owned()));
+        for (stream, cursor, query, accept) in [
+            (false, event(), "", "application/json"),
+            (
+                true,
+                event(),
+                "?stream=true&last_event_id=e%3D1%26",
+                "text/event-stream",
+            ),
+            (true, None, "?stream=true", "text/event-stream"),
+        ] {
+            let encoded = provider
+                .encode_resume(&position("v1_a/b", cursor), stream)
+                .unwrap();
+            let request = encoded.request;
+            assert_eq!(request.method(), Method::GET);
+            assert_eq!(request.uri().to_string(), [base, query].concat());
+            assert_eq!(request.headers()["accept"], accept);
+        }
+        let cancel = provider.encode_cancel(&position("v1_a/b", None)).unwrap();
+        let cancel = (
+            cancel.request.method().clone(),
+            cancel.request.uri().to_string(),
         );
-        let events = provider
-            .encode_stored_events("v1_a/b", Some("e=1&"))
-            .unwrap();
-        assert_eq!(
-            events.request.uri().to_string(),
-            [base, "?stream=true&last_event_id=e%3D1%26"].concat()
-        );
-        assert_eq!(events.request.headers()["accept"], "text/event-stream");
-        let replay = provider.encode_stored_events("v1_a/b", None).unwrap();
-        assert_eq!(replay.request.uri().query(), Some("stream=true"));
-        let cancel = provider.encode_cancel("v1_a/b").unwrap();
-        assert_eq!(
-            (cancel.method(), cancel.uri().to_string()),
-            (&Method::POST, [base, "/cancel"].concat())
-        );
-        let delete = provider.encode_delete("v1_a/b").unwrap();
-        assert_eq!(
-            (delete.method(), delete.uri().to_string()),
-            (&Method::DELETE, base.to_owned())
-        );
-        let error = provider.encode_stored("").unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+        assert_eq!(cancel, (Method::POST, [base, "/cancel"].concat()));
+        let delete = provider.encode_delete(&position("v1_a/b", None)).unwrap();
+        let delete = (delete.method().clone(), delete.uri().to_string());
+        assert_eq!(delete, (Method::DELETE, base.to_owned()));
+        for wrong in [
+            position("", None),
+            position("v1_a", Some(Cursor::Number(1))),
+        ] {
+            let error = provider.encode_resume(&wrong, true).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+        }
     }
 }

@@ -86,6 +86,7 @@ object! {
     /// A stream event.
     pub(super) struct Event<'a> {
         pub(super) event_type: Text<'a>,
+        pub(super) event_id: Text<'a>,
         pub(super) index: Count,
         pub(super) delta: WithRawText<'a, Delta<'a>>,
         pub(super) step: Raw<'a>,
@@ -98,8 +99,8 @@ object! {
     }
 }
 
-/// Fields of an event that identify it, its interaction and its state. The last event repeats the state.
-pub(super) const OF_EVENT: &[&str] = &["event_id", "interaction_id", "status"];
+/// Fields of an event that identify its interaction and its state. The last event repeats the state.
+pub(super) const OF_EVENT: &[&str] = &["interaction_id", "status"];
 
 object! {
     /// The change of a step. A delta of a tool that the provider runs has the fields of the step.

@@ -141,7 +141,9 @@ impl Exchange<Chat> {
                 ),
             ));
         }
-        let request = Arc::new(ChatRequest::new(&continuation.model).stream(stream));
+        let request = ChatRequest::new(&continuation.model).stream(stream);
+        // The decoder needs to know that an unfinished response goes on.
+        let request = Arc::new(request.background(true));
         let mut exchange = Exchange::new_lazy(provider, request, options, start);
         exchange.operation.follow_up = Some(Box::new(follow_up));
         exchange.encode_first()?;
@@ -249,7 +251,7 @@ impl Chat {
         let is_cut = matches!(
             error.kind(),
             ErrorKind::Connection | ErrorKind::Timeout | ErrorKind::Truncated
-        );
+        ) && error.is_retryable();
         let next = match self.ask() {
             Ask::New if is_cut && target.request.stream && position.cursor.is_some() => Ask::Stream,
             Ask::New if is_cut => Ask::Poll,
