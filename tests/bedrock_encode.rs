@@ -583,13 +583,6 @@ fn an_invalid_provider_configuration_is_refused_when_built() {
             Bedrock::builder().region("us-east-1").base_url("nowhere"),
             "no scheme",
         ),
-        (
-            Bedrock::builder()
-                .region("us-iso-east-1")
-                .credentials(keys())
-                .dual_stack(true),
-            "no dual-stack host",
-        ),
     ];
     for (builder, what) in cases {
         let error = builder.build().unwrap_err();

@@ -34,28 +34,28 @@ fn call_runs_from_request_to_response() {
 fn unexpected_inputs_are_misuse() {
     type Wrong = fn(&mut Call);
     let cases: [(&str, Wrong); 7] = [
-        ("Head", |call| {
+        ("Headers", |call| {
             call.head(200, &[]);
         }),
         ("Body", |call| {
             call.body("x");
         }),
-        ("Failed", |call| {
+        ("TransportError", |call| {
             call.failed(TransportErrorKind::Reset, RequestDelivery::NotSent);
         }),
         ("Body", |call| {
             call.send();
             call.body("x");
         }),
-        ("End", |call| {
+        ("BodyEnd", |call| {
             call.send();
             call.end();
         }),
-        ("Head", |call| {
+        ("Headers", |call| {
             call.send();
             call.head(200, &[JSON]).head(200, &[JSON]);
         }),
-        ("Head", |call| {
+        ("Headers", |call| {
             call.answer(503, &[], "");
             call.sleep();
             call.head(200, &[JSON]);

@@ -283,7 +283,7 @@ fn compacted_conversation_continues() {
     assert_eq!(roles, [Role::User, Role::User, Role::Assistant]);
     assert_eq!(messages[1].text(), "nine");
     assert!(
-        matches!(&messages[2].content[..], [ContentPart::ProviderBlock(block)] if block.block.as_str().contains("cmp_1"))
+        matches!(&messages[2].content[..], [part @ ContentPart::Compaction(_)] if part.raw().unwrap().block.as_str().contains("cmp_1"))
     );
     assert!(compacted.answer.usage.is_some());
     let next = compacted.answer.continue_in(long).user("echo: on");

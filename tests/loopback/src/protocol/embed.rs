@@ -1,5 +1,6 @@
 //! Vectors, in the format of each API that has them.
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
 use super::{list, strings, text_of};
@@ -22,15 +23,25 @@ pub(crate) fn answer(shape: Shape, model: &str, body: &Value) -> Result<Value, S
     if texts.is_empty() {
         return Err("There is no text to embed.".to_owned());
     }
-    if !["", "float"].contains(&text_of(body, "encoding_format")) {
-        return Err("encoding_format: only float is known here".to_owned());
+    let format = text_of(body, "encoding_format");
+    let is_base64 = format == "base64" && matches!(shape, Shape::OpenAi);
+    if !is_base64 && !["", "float"].contains(&format) {
+        return Err(
+            "encoding_format: only float, and base64 in OpenAI's format, are known here".to_owned(),
+        );
     }
     let dimensions = shape.dimensions(body).unwrap_or(4).clamp(1, 4096);
     let tokens: usize = texts.iter().map(|text| response::count(text)).sum();
     let vectors: Vec<Vec<f64>> = texts.iter().map(|text| vector(text, dimensions)).collect();
     Ok(match shape {
         Shape::OpenAi => {
-            let one = |(index, vector): (usize, &Vec<f64>)| json!({"object": "embedding", "index": index, "embedding": vector});
+            let one = |(index, vector): (usize, &Vec<f64>)| {
+                let vector = match is_base64 {
+                    true => in_base64(vector).into(),
+                    false => json!(vector),
+                };
+                json!({"object": "embedding", "index": index, "embedding": vector})
+            };
             let data: Vec<Value> = vectors.iter().enumerate().map(one).collect();
             json!({"object": "list", "data": data, "model": model, "usage": {"prompt_tokens": tokens, "total_tokens": tokens}})
         }
@@ -51,6 +62,15 @@ pub(crate) fn answer(shape: Shape, model: &str, body: &Value) -> Result<Value, S
         }),
         Shape::Titan => json!({"embedding": vectors.first(), "inputTextTokenCount": tokens}),
     })
+}
+
+/// The bytes of little-endian 32-bit numbers, as OpenAI sends them.
+fn in_base64(vector: &[f64]) -> String {
+    let bytes: Vec<u8> = vector
+        .iter()
+        .flat_map(|number| (*number as f32).to_le_bytes())
+        .collect();
+    STANDARD.encode(bytes)
 }
 
 impl Shape {
