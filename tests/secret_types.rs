@@ -49,7 +49,7 @@ observe::MetricsObserver observe::TracingObserver
 provider::ResponseLimits provider::BaseUrl batch::BatchOptions policy::CircuitBreakerConfig observe::CallEvent observe::CallInfo CallOptions observe::CallSummary sans_io::Chat
 compare::ComparisonMetric sans_io::Embed embed::EmbedEncoding embed::EmbeddingInputType ErrorKind FinishReason provider::Framing policy::ProviderLimits health::HealthStatus
 chat::ImageDetail observe::CallObservation chat::Param chat::RateLimit ReasoningEffort chat::ReasoningFormat
-chat::CredentialFetch chat::ImageDetail sans_io::ListModels observe::CallObservation sans_io::RetrieveModel chat::Param sans_io::CheckProvider chat::RateLimit ReasoningEffort chat::ReasoningFormat
+chat::CredentialFetch chat::ImageDetail observe::CallObservation chat::Param chat::RateLimit ReasoningEffort chat::ReasoningFormat
 batch::IterRequests RetryPolicy Role chat::ServerTiming chat::ServiceTier policy::SizeLimits error::TimeoutKind Timeouts chat::Verbosity chat::Warning
 batch::IterRequests chat::Continuation chat::Cursor policy::ResumePolicy RetryPolicy Role chat::ServerTiming chat::ServiceTier policy::SizeLimits error::TimeoutKind Timeouts chat::Verbosity chat::Warning
 codec::event_stream::EventStreamError codec::http1::Http1Error codec::ndjson::NdjsonError
@@ -61,16 +61,14 @@ provider::openai_chat::ReasoningReplay provider::openai_chat::ValueNaming
 provider::IdFormat provider::openai_chat::ForeignCalls provider::openai_chat::MediaPlacement
 provider::openai_chat::StreamUsage provider::openai_chat::StructuredOutput
 provider::openai_responses::ResponsesProfile provider::HostedToolMapping provider::HostedToolPlace
+chat::PartialJsonError cost::AttemptUsage cost::Charge cost::Cost cost::InvalidUsd cost::Ledger cost::Prices cost::Totals cost::Usd policy::Budget
 chat::HostedToolKind chat::HostedToolSetting chat::HostedToolUsage schema::Dialect schema::Dialects schema::SchemaChange
 schema::Patterns schema::References";
 
 /// Types with request content, which the caller decides to show.
 const ASKED: &str = "
-provider_batch::BatchCall provider_batch::BatchInput provider_batch::NewBatch provider_batch::NewFile provider_batch::UploadStep
-provider_batch::BatchRun sans_io::CallBatchApi provider::EncodedCall provider::ApiRequest sans_io::ApiCall cache::NewCachedContent
 provider_batch::BatchCall provider_batch::BatchInput provider_batch::NewBatch provider_batch::NewFile provider_batch::ResultsStep provider_batch::UploadStep
-provider_batch::BatchRun sans_io::CallBatchApi provider::EncodedCall provider::ApiRequest sans_io::ApiCall
-provider_batch::BatchRun sans_io::CallBatchApi provider::EncodedCall provider::ApiRequest sans_io::ApiCall cache::CacheMiss cache::NewCachedContent
+cost::Labels provider_batch::BatchRun sans_io::CallBatchApi provider::EncodedCall provider::ApiRequest sans_io::ApiCall cache::CacheMiss cache::NewCachedContent
 ContentPart provider::EncodedEmbedRequest EmbedRequest Json JsonSchema Media Message chat::ProviderBlock chat::ProviderData
 chat::UserLocation chat::CompactionSettings ResponseFormat ToolCall ToolChoice chat::ToolFragment ToolResult provider::bedrock::ConverseOptions
 provider::bedrock::Guardrail compat::ConverseBlock compat::ConverseMessage compat::ConverseRequest
@@ -80,9 +78,9 @@ compat::ToolResultBlock compat::ToolResultContent compat::ToolUse schema::Adapte
 /// Types with response content. `secrets.rs` tests that errors and logs of attempts do not repeat an echoed key.
 const ANSWERED: &str = "
 provider_batch::BatchAnswer provider_batch::BatchItem provider_batch::ItemOutcome provider_batch::ProviderBatch
-provider::ApiAnswer provider::ApiResponse cache::CacheVerdict
 provider_batch::ResultSource provider_batch::RetrieveStep provider_batch::RunState provider_batch::RunStep provider_batch::StoredFile provider::DecodedCall
-provider::ApiAnswer provider::ApiResponse cache::CachedContent cache::CachedContentPage chat::CompactedConversation tokens::TokenCount provider_batch::ResultSource provider_batch::RunState provider_batch::RunStep provider_batch::StoredFile provider::DecodedCall
+provider::ApiAnswer provider::ApiResponse cache::CachedContent cache::CachedContentPage cache::CacheVerdict chat::CompactedConversation tokens::TokenCount
+chat::PartialJson chat::PartialStream chat::PartialValue cost::LedgerEntry observe::AttemptBilling
 transport::testing::Cassette transport::testing::MockBody
 sans_io::Accumulator provider::ResponseBuilder chat::Choice chat::Citation chat::Compaction chat::HostedToolCall chat::HostedToolInput
 chat::HostedToolResult chat::HostedToolOutput chat::HostedToolError chat::SearchResult chat::FetchedPage chat::CodeOutput

@@ -1,5 +1,7 @@
 //! JSON that arrives in pieces, as the value so far.
 
+use super::Json;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use std::fmt;
 
@@ -15,9 +17,9 @@ use std::fmt;
 ///
 /// let mut json = PartialJson::new();
 /// json.push(r#"{"city": "Lis"#)?;
-/// assert_eq!(json.value().unwrap()["city"], "Lis");
+/// assert_eq!(json.text_at("/city"), Some("Lis"));
 /// json.push(r#"bon", "people": 54"#)?;
-/// assert_eq!(json.value().unwrap(), &serde_json::json!({"city": "Lisbon"}));
+/// assert_eq!(json.to_json().unwrap().as_str(), r#"{"city":"Lisbon"}"#);
 /// json.push("5000}")?;
 /// assert!(json.is_complete());
 /// # Ok::<(), unifiedai::chat::PartialJsonError>(())
@@ -148,16 +150,27 @@ impl PartialJson {
         })
     }
 
-    /// The value so far; `None` before its first character, and while all of it is a number or a word that is not complete.
+    /// The text so far at a JSON pointer, such as `/cities/0/name`; the empty pointer is the value itself. Nothing is copied.
     #[must_use]
-    pub fn value(&self) -> Option<&Value> {
-        self.root.as_ref()
+    pub fn text_at(&self, pointer: &str) -> Option<&str> {
+        self.value()?.pointer(pointer)?.as_str()
     }
 
-    /// The value so far.
+    /// The value so far as a `T`; `None` before its first character, while all of it is a number or a word that is not complete,
+    /// and while members are missing that `T` requires. This copies the value.
     #[must_use]
-    pub fn into_value(self) -> Option<Value> {
-        self.root
+    pub fn get<T: DeserializeOwned>(&self) -> Option<T> {
+        T::deserialize(self.value()?).ok()
+    }
+
+    /// The value so far as JSON. This copies the value.
+    #[must_use]
+    pub fn to_json(&self) -> Option<Json> {
+        Json::new(self.value()?).ok()
+    }
+
+    pub(crate) fn value(&self) -> Option<&Value> {
+        self.root.as_ref()
     }
 
     /// True if the value is the final one.

@@ -2,7 +2,7 @@
 //!
 //! It does no I/O and reads no clock. A driver calls [`Exchange::poll`] to learn what to do, and reports what
 //! happened to [`Exchange::handle`]. The crate docs have the graph of its states. All transitions are in
-//! `machine.rs`:
+//! `machine.rs` and `retries.rs`:
 //!
 //! | from | by | to |
 //! |---|---|---|
@@ -25,6 +25,7 @@ mod deadlines;
 mod errors;
 mod machine;
 mod operation;
+mod retries;
 
 use crate::{
     CallOptions, Error, ErrorKind, Secret, StreamEvent, Timeouts,
@@ -97,7 +98,7 @@ pub struct Exchange<O: Operation = Chat> {
     /// Whether the last attempt in the log is still open.
     attempt_open: bool,
     /// Warning emitted at the start of each later attempt; earlier attempts' events are discarded.
-    restart_warning: Option<Warning>,
+    restart_warning: Option<Box<Warning>>,
     metadata: Box<ProviderMetadata>,
     metrics: CallMetrics,
 }

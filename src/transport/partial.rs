@@ -3,10 +3,9 @@
 use super::{blocking::ChatStream, nonblocking::AsyncChatStream};
 use crate::{
     Error, ErrorKind, StreamEvent, UnifiedChatResponse,
-    json::{PartialJson, PartialJsonError},
+    json::{Json, PartialJson, PartialJsonError},
 };
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 use std::{fmt, marker::PhantomData};
 use unifiedai_transport::{AsyncTransport, Transport};
 
@@ -29,7 +28,7 @@ use unifiedai_transport::{AsyncTransport, Transport};
 /// let mut stream = client.stream(ChatRequest::new("m").user("The largest city of Peru?"))?.partial::<City>();
 /// while let Some(so_far) = stream.next_value() {
 ///     let so_far = so_far?;
-///     println!("{}", so_far.value()["name"]); // "Li", then "Lima"
+///     println!("{:?}", so_far.text_at("/name")); // "Li", then "Lima"
 ///     if let Some(city) = so_far.get() {
 ///         println!("{}: {}", city.name, city.people);
 ///     }
@@ -45,22 +44,28 @@ pub struct PartialStream<V, S> {
 
 /// The value so far of a [`PartialStream`].
 pub struct PartialValue<'s, V> {
-    value: &'s Value,
+    json: &'s PartialJson,
     types: PhantomData<fn() -> V>,
 }
 
 impl<V: DeserializeOwned> PartialValue<'_, V> {
-    /// The value so far. Nothing is copied.
+    /// The text so far at a JSON pointer, such as `/cities/0/name`. Nothing is copied.
     #[must_use]
-    pub fn value(&self) -> &Value {
-        self.value
+    pub fn text_at(&self, pointer: &str) -> Option<&str> {
+        self.json.text_at(pointer)
+    }
+
+    /// The value so far as JSON. This copies the value.
+    #[must_use]
+    pub fn to_json(&self) -> Option<Json> {
+        self.json.to_json()
     }
 
     /// The value so far as a `V`; `None` while members are missing that `V` requires (`#[serde(default)]` makes them optional).
     /// This copies the value, so call it as often as the value is shown and not for each delta of a long one.
     #[must_use]
     pub fn get(&self) -> Option<V> {
-        V::deserialize(self.value).ok()
+        self.json.get()
     }
 }
 
@@ -86,9 +91,8 @@ impl<V, S> PartialStream<V, S> {
     }
 
     fn shown(&self) -> Option<PartialValue<'_, V>> {
-        let value = self.json.value()?;
-        Some(PartialValue {
-            value,
+        self.json.value().map(|_| PartialValue {
+            json: &self.json,
             types: PhantomData,
         })
     }
@@ -195,6 +199,6 @@ impl<V, S> fmt::Debug for PartialStream<V, S> {
 
 impl<V> fmt::Debug for PartialValue<'_, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("PartialValue").field(self.value).finish()
+        f.debug_tuple("PartialValue").field(self.json).finish()
     }
 }

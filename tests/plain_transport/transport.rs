@@ -58,6 +58,9 @@ enum Part {
     End,
 }
 
+/// How often the progress of a streamed request body is looked at.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
 impl Transport for PlainTransport {
     type Body = PlainBody;
 
@@ -239,18 +242,18 @@ impl ResponseBody for PlainBody {
 }
 
 impl Connection {
-    /// The head of the response. A streamed request body moves the deadline.
+    /// The head of the response. A streamed request body moves the deadline, to an earlier time too.
     fn read_head(&mut self, by: Time, limits: AttemptDeadlines) -> Result<Part, TransportError> {
-        let mut by = by;
         loop {
-            let read = self.read(by);
+            let look_again = Time::ZERO.saturating_add(self.start.elapsed() + LOOK_AGAIN);
+            let read = self.read(by.min(look_again));
             let (progress, error) = self
                 .upload
                 .with(|state| (state.progress, state.error.clone()));
-            let moved = progress.map_or(by, |progress| limits.headers_by(progress));
             match read {
                 Err(error) if matches!(error.kind(), TransportErrorKind::Timeout(_)) => {
-                    if moved <= by {
+                    let due = progress.map_or(by, |progress| limits.headers_by(progress));
+                    if Time::ZERO.saturating_add(self.start.elapsed()) >= due {
                         let is_sending = matches!(progress, Some(UploadProgress::Sending(_)));
                         return Err(if is_sending {
                             let kind = TransportErrorKind::Timeout(Phase::RequestBody);
@@ -259,7 +262,6 @@ impl Connection {
                             error
                         });
                     }
-                    by = moved;
                 }
                 Err(other) => {
                     let body =

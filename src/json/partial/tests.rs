@@ -113,7 +113,7 @@ proptest! {
                 prop_assert_eq!(json.value(), whole.value());
             }
             json.finish().unwrap();
-            prop_assert_eq!(json.into_value(), Some(value.clone()));
+            prop_assert_eq!(json.value().cloned(), Some(value.clone()));
         }
     }
 
@@ -123,7 +123,7 @@ proptest! {
         let mut json = PartialJson::new();
         let read = json.push(&text).and_then(|()| json.finish());
         match serde_json::from_str::<Value>(&text) {
-            Ok(value) => prop_assert_eq!((read, json.into_value()), (Ok(()), Some(value))),
+            Ok(value) => prop_assert_eq!((read, json.value().cloned()), (Ok(()), Some(value))),
             Err(error) => prop_assert!(read.is_err(), "{text}: {error}"),
         }
     }
@@ -168,7 +168,7 @@ fn what_is_not_certain_is_not_shown() {
     let shown = |text: &str| {
         let mut json = PartialJson::new();
         json.push(text).unwrap();
-        json.into_value()
+        json.value().cloned()
     };
     assert_eq!(shown("12"), None);
     assert_eq!(shown("[12"), Some(json!([])));
