@@ -102,7 +102,7 @@ impl Exchange<Chat> {
     }
 
     /// Ends a response that the provider still generates. The result is the response as far as it got, with the usage if the
-    /// provider reports it: [`finish_reason`](UnifiedChatResponse::finish_reason) is `cancelled`, unless the response was
+    /// provider reports it: [`finish_reason`](crate::UnifiedChatResponse::finish_reason) is `cancelled`, unless the response was
     /// complete before.
     ///
     /// # Errors
