@@ -199,10 +199,8 @@ impl Resolver<'_, '_, '_> {
 
     /// Removes keywords next to a reference.
     fn bare(&mut self, node: &mut Node, path: &str) {
-        if !node.has("$ref") {
-            return;
-        }
-        if let Node::Object(members) = node {
+        let has_reference = node.has("$ref");
+        if let (true, Node::Object(members)) = (has_reference, &mut *node) {
             for (name, _) in members.iter() {
                 let at = join(path, name);
                 if ANNOTATIONS.contains(&name.as_str()) {
