@@ -13,7 +13,8 @@ use std::io::Write;
 use unifiedai::{AsyncClient, ChatRequest, Error, chat::Continuation, transport::HyperTransport};
 
 const HELP: &str = "\
-Starts a response in the background, prints its position on stderr, and reads it. With a position it goes on reading there.
+Starts a response in the background, prints its position on stderr, and reads it. With a position it
+goes on reading there.
 
 Usage: background [PROMPT | POSITION]
 

@@ -15,7 +15,7 @@ use std::{
     io,
     pin::{Pin, pin},
     task::{Context, Poll, ready},
-    time::{Instant, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 use tokio::time::Sleep;
 use unifiedai::transport::{
@@ -63,6 +63,9 @@ impl ReqwestTransport {
     }
 }
 
+/// How often the progress of a streamed request body is looked at.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
 impl AsyncTransport for ReqwestTransport {
     type Body = ReqwestBody;
 
@@ -105,14 +108,15 @@ impl AsyncTransport for ReqwestTransport {
             // A streamed body moves it.
             let mut sending = pin!(client.execute(request));
             let response = loop {
+                // Progress can make the deadline earlier too, so that it is looked at again before.
                 let by = deadlines.headers_by(upload.progress());
-                let limit = by.saturating_since(upload.now());
+                let limit = by.saturating_since(upload.now()).min(LOOK_AGAIN);
                 match tokio::time::timeout(limit, &mut sending).await {
                     Ok(Ok(response)) => break response,
                     Ok(Err(error)) => {
                         return Err(upload.failure().unwrap_or_else(|| peer.send_error(error)));
                     }
-                    Err(_) if deadlines.headers_by(upload.progress()) > by => {}
+                    Err(_) if deadlines.headers_by(upload.progress()) > upload.now() => {}
                     Err(_) => {
                         let phase = match upload.progress() {
                             UploadProgress::Sending(_) => Phase::RequestBody,

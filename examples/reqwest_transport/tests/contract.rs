@@ -15,7 +15,8 @@ transport_tests!(make, except [
     a_header_bomb_is_refused
     a_handshake_that_hangs_runs_into_the_connect_limit
 ]);
-upload_tests!(make);
+// reqwest keeps the connection of a request whose body was not sent to its end.
+upload_tests!(make, except[an_early_response_ends_the_upload]);
 async_transport_tests!(make);
 
 fn make(tls: Arc<ClientConfig>) -> Blocking<ReqwestTransport, Runtime> {
