@@ -54,6 +54,6 @@ fn compare_draws_one_row_for_each_model_at_80_and_120_columns() {
             .lines()
             .find(|line| line.starts_with("model "))
             .unwrap();
-        assert!(table.ends_with("tokens"), "{screen}");
+        assert!(table.ends_with("cached"), "{screen}");
     }
 }

@@ -70,6 +70,6 @@ pub fn refusal<T: Transport>(make: fn(Arc<ClientConfig>) -> T) {
     assert_eq!(failure.delivery(), RequestDelivery::NotSent);
     let url = std::env::var("HTTP_PROXY").unwrap();
     let shown = format!("the proxy {}", url.replace("user:pass@", ""));
-    error_contains(&failure, &[&shown, "a.test:80", "407"]);
+    error_contains(&failure, &[&shown, "a.test:80", "(status 407)"]);
     assert!(!format!("{failure:?}").contains("pass"), "{failure:?}");
 }
