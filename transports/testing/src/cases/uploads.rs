@@ -57,6 +57,11 @@ fn receiving() -> (Server, mpsc::Receiver<(String, Option<u64>)>) {
     (server, received)
 }
 
+/// The length of the next body that arrived whole. A client that gives up early may not even send the head.
+fn arrived(received: &mpsc::Receiver<(String, Option<u64>)>) -> Option<u64> {
+    received.recv_timeout(SHORT * 4).ok()?.1
+}
+
 pub fn a_streamed_body_arrives_with_its_length<T: Transport>(make: fn(Tls) -> T) {
     let (server, received) = receiving();
     let transport = plain(make);
@@ -104,7 +109,7 @@ pub fn a_source_of_another_length_is_no_request<T: Transport>(make: fn(Tls) -> T
             soon(&transport),
         );
         is_of_the_source(&failure.err().unwrap(), problem);
-        assert_eq!(received.recv().unwrap().1, None, "{problem}");
+        assert_eq!(arrived(&received), None, "{problem}");
     }
 }
 
@@ -123,7 +128,7 @@ pub fn a_failing_source_is_named<T: Transport>(make: fn(Tls) -> T) {
         &failure.err().unwrap(),
         "failed after 100000 of 200000 bytes: the disk is gone",
     );
-    assert_eq!(received.recv().unwrap().1, None);
+    assert_eq!(arrived(&received), None);
 }
 
 fn is_of_the_source(failure: &TransportError, problem: &str) {
